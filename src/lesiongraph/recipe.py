@@ -1,0 +1,191 @@
+"""Every number of the paper, once, each with its section; presets override it.
+
+A `Recipe` is frozen; `recipe("fast")` gives a preset, `override(recipe, {"steps": "500"})` a changed copy.
+Source: Yan et al., CVPR 2018 (section numbers below); what the paper leaves silent is marked "ours" or
+"authors' code".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lesiongraph.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ImagingRecipe:
+    """How a lesion becomes a patch (Sec. 3)."""
+
+    box_padding_px: float = 5.0  # Sec. 3: "5-pixel padding in each direction"
+    patch_padding_mm: float = 50.0  # Sec. 3: "50 mm padding around its bounding box"
+    patch_spacing_mm: float = 1.0  # Sec. 3: "spacing is 1 mm/pixel"
+    context_slices: int = 3  # Sec. 3: "3 neighboring slices"
+    context_interval_mm: float = 2.0  # Sec. 3: "2 mm slice intervals"
+    patch_max_px: int = 200  # authors' code: larger patches are scaled down
+    window_low_hu: float = -1024.0  # authors' code: one window for lung, soft tissue and bone
+    window_high_hu: float = 3071.0  # the 12-bit range
+
+
+@dataclass(frozen=True)
+class SsbrRecipe:
+    """The self-supervised body part regressor (Sec. 4.1, 8.2)."""
+
+    slice_size_px: int = 128  # Sec. 8.2
+    slices_per_volume: int = 8  # Sec. 8.2: m in Eq. 2
+    volumes_per_batch: int = 32  # Sec. 8.2: 256 slices a batch
+    learning_rate: float = 0.002  # Sec. 8.2
+    steps: int = 1500  # Sec. 8.2
+    momentum: float = 0.9  # authors' code
+    weight_decay: float = 5e-4  # authors' code
+    window_low_hu: float = -175.0  # authors' code
+    window_high_hu: float = 275.0  # authors' code
+    crop_min_fraction: float = 1 / 3  # authors' code: random crops keep this share of the intensity
+
+
+@dataclass(frozen=True)
+class EmbeddingRecipe:
+    """Sequences, loss, network and training (Sec. 4.2, 4.3, 6.1)."""
+
+    trunk: Literal["vgg16", "narrow"] = "vgg16"  # Sec. 4.3
+    train_trunk: bool = True  # Sec. 4.3: the whole network is trained
+    roi_size: int = 5  # Sec. 4.3: 5×5×num_channel
+    fc_width: int = 256  # ours: the paper does not state the FC width of each scale (ADR 4)
+    embedding_width: int = 1024  # Fig. 4, Fig. 5
+    margins: tuple[float, float, float] = (0.1, 0.2, 0.4)  # Sec. 6.1: m1, m2, m3
+    t_low: float = 0.02  # Sec. 6.1
+    t_high: float = 0.1  # Sec. 6.1
+    sequences_per_batch: int = 24  # Sec. 6.1: S
+    learning_rate: float = 0.002  # Sec. 6.1
+    learning_rate_low: float = 0.0002  # Sec. 6.1: from `step_drop` on, and in refinement
+    step_drop: int = 2000  # Sec. 6.1
+    steps: int = 3000  # Sec. 6.1
+    refinements: int = 1  # Sec. 6.1
+    refinement_steps: int = 1000  # ours: the paper gives the learning rate only
+    momentum: float = 0.9  # authors' code
+    weight_decay: float = 5e-4  # authors' code
+
+
+@dataclass(frozen=True)
+class MatchingRecipe:
+    """Algorithm 1 (Sec. 5.1, 6.1)."""
+
+    t1: float = 0.1  # Sec. 6.1: intra-study threshold
+    t2: float = 0.15  # ours: the paper varies T2 to draw Fig. 8; `match` states which value it used
+
+
+@dataclass(frozen=True)
+class EvaluationRecipe:
+    """Table 1 (Sec. 6.2)."""
+
+    k: int = 5  # Table 1: "top-5 retrieved lesions"
+    clusters: int = 8  # Table 1
+    kmeans_starts: int = 10  # ours
+    tsne_clusters: int = 128  # Fig. 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All numbers of one run."""
+
+    name: str = "paper"
+    imaging: ImagingRecipe = field(default_factory=ImagingRecipe)
+    ssbr: SsbrRecipe = field(default_factory=SsbrRecipe)
+    embedding: EmbeddingRecipe = field(default_factory=EmbeddingRecipe)
+    matching: MatchingRecipe = field(default_factory=MatchingRecipe)
+    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
+
+
+PAPER = Recipe()
+# `fast`: VGG-16 as in the paper, its trunk frozen, its pooled maps cached; only FC layers learn.
+FAST = dataclasses.replace(
+    PAPER, name="fast", embedding=dataclasses.replace(PAPER.embedding, train_trunk=False)
+)
+# `demo`: the narrow trunk that ships with the package, frozen; minutes become seconds.
+DEMO = dataclasses.replace(
+    PAPER,
+    name="demo",
+    embedding=dataclasses.replace(
+        PAPER.embedding,
+        trunk="narrow",
+        train_trunk=False,
+        fc_width=128,
+        steps=600,
+        step_drop=450,
+        refinement_steps=150,
+        learning_rate=0.02,
+        learning_rate_low=0.002,
+    ),
+)
+PRESETS = {preset.name: preset for preset in (PAPER, FAST, DEMO)}
+
+
+def preset(name: str) -> Recipe:
+    """Return the preset of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such preset.
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise UsageError(f"Unknown preset {name!r}; expected one of {', '.join(PRESETS)}.") from None
+
+
+def override(base: Recipe, changes: dict[str, str]) -> Recipe:
+    """Return `base` with `changes` applied; a key is `section.field`, or `field` if unique.
+
+    Parameters
+    ----------
+    base : Recipe
+    changes : dict of str to str
+        As given on the command line (`--set key=value`).
+
+    Raises
+    ------
+    UsageError
+        If a key is unknown or ambiguous, or a value cannot be read as the field's type.
+    """
+    changed = base
+    for key, text in changes.items():
+        section, name = _find_field(changed, key)
+        part = getattr(changed, section)
+        value = _parse(text, getattr(part, name), key)
+        changed = dataclasses.replace(changed, **{section: dataclasses.replace(part, **{name: value})})
+    return changed
+
+
+def _find_field(recipe: Recipe, key: str) -> tuple[str, str]:
+    sections = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe) if f.name != "name"}
+    wanted_section, _, wanted = key.rpartition(".")
+    hits = [
+        (section, f.name)
+        for section, part in sections.items()
+        for f in dataclasses.fields(part)
+        if f.name == wanted and wanted_section in ("", section)
+    ]
+    if len(hits) != 1:
+        found = "no such number" if not hits else "in " + ", ".join(s for s, _ in hits)
+        raise UsageError(f"--set {key}: {found}. Write it as section.field, as in recipe.py.")
+    return hits[0]
+
+
+def _parse(text: str, old: object, key: str) -> object:
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                text.lower()
+            ]
+        if isinstance(old, tuple):
+            values = tuple(float(part) for part in text.split(","))
+            if len(values) != len(old):
+                raise ValueError
+            return values
+        return type(old)(text)  # type: ignore[call-arg]
+    except (ValueError, KeyError):
+        raise UsageError(
+            f"--set {key}={text}: expected a value like {old!r} ({type(old).__name__})."
+        ) from None
