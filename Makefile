@@ -1,0 +1,52 @@
+# Two commands matter to a newcomer: `make demo` and `make test`. Each sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+DEMO ?= lesiongraph-demo
+REAL ?= lesiongraph-real
+DATA ?= $(or $(LESIONGRAPH_REAL_DATA),../shared/data)
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo real test lint format types bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: $(STAMP) ## Create .venv with lesiongraph and its development tools
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP) ## Phantom hospital -> mine -> locate -> train -> embed -> match -> evaluate -> report
+	PATH="$(abspath $(BIN)):$$PATH" bash tools/demo.sh $(DEMO)
+
+real: $(STAMP) ## The same chain on the real data in ../shared/data (or LESIONGRAPH_REAL_DATA)
+	$(BIN)/python tools/real.py $(DATA) $(REAL)
+
+test: $(STAMP) ## Run all tests
+	$(BIN)/pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Style, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## Types alone
+	$(BIN)/mypy
+
+bench: $(STAMP) ## Measure speed, each figure beside its floor or its peer
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean: ## Remove what demo and real made
+	rm -rf $(DEMO) $(REAL)

@@ -1,0 +1,268 @@
+"""A workspace: one folder on disk, one sub-folder a stage, one pointer file that says which are valid.
+
+A stage writes into a folder of its own under `.part`; only when all of it is on disk does one atomic
+rename of `workspace.json` make it the stage's result. A kill or a full disk therefore leaves the
+workspace as it was (ADR 1). Each stage carries a key made of its inputs and options: the same key means
+the work is done already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lesiongraph.errors import (
+    DiskFullError,
+    NotAWorkspaceError,
+    StageMissingError,
+    WorkspaceBusyError,
+    WorkspaceVersionError,
+)
+from lesiongraph.lesion import conform
+
+LAYOUT_VERSION = 1
+_POINTER = "workspace.json"
+_LOCK = ".lock"
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a short stable hash of JSON-able values."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """The files of one stage result."""
+
+    path: Path
+
+    def write_table(self, name: str, frame: pd.DataFrame, schema: dict[str, str] | None = None) -> None:
+        """Write a frame as `<name>.parquet`, checked against `schema` where given."""
+        checked = conform(frame, schema) if schema is not None else frame
+        checked.to_parquet(self.path / f"{name}.parquet", index=False)
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """Read `<name>.parquet`; text columns come back as plain Python strings."""
+        frame = pd.read_parquet(self.path / f"{name}.parquet")
+        text = [c for c in frame.columns if pd.api.types.is_string_dtype(frame[c])]
+        return frame.astype(dict.fromkeys(text, "object"))
+
+    def write_array(self, name: str, array: np.ndarray) -> None:
+        """Write an array as `<name>.npy`."""
+        np.save(self.path / f"{name}.npy", array)
+
+    def read_array(self, name: str) -> np.ndarray:
+        """Memory-map `<name>.npy` read-only."""
+        array: np.ndarray = np.load(self.path / f"{name}.npy", mmap_mode="r")
+        return array
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write `<name>.json`."""
+        (self.path / f"{name}.json").write_text(json.dumps(value, indent=2, default=_plain) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read `<name>.json`."""
+        return json.loads((self.path / f"{name}.json").read_text())
+
+
+class Workspace:
+    """The stages' shared folder.
+
+    Parameters
+    ----------
+    path : Path
+        Created by the first stage that writes; must be empty or a workspace.
+
+    Raises
+    ------
+    NotAWorkspaceError
+        If the folder holds something else.
+    WorkspaceVersionError
+        If another layout version wrote it, or its pointer file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stages = self._read_pointer()
+
+    def has(self, stage: str) -> bool:
+        """Whether a result of `stage` exists."""
+        return stage in self._stages
+
+    def key(self, stage: str) -> str:
+        """Return the key of a stage's result, "" where there is none."""
+        return str(self._stages.get(stage, {}).get("key", ""))
+
+    def is_current(self, stage: str, key: str) -> bool:
+        """Whether `stage` holds the result of exactly these inputs and options."""
+        return self.key(stage) == key
+
+    def stage_names(self) -> list[str]:
+        """Return the stages that have a result, in the order they were written."""
+        return list(self._stages)
+
+    def open(self, stage: str, run_first: str, what: str | None = None) -> StageFolder:
+        """Return the folder of a stage's result.
+
+        Raises
+        ------
+        StageMissingError
+            If there is none; the message names the verb to run first.
+        """
+        entry = self._stages.get(stage)
+        if entry is None:
+            raise StageMissingError(what or stage, f"{run_first} -w {self.path}", self.path)
+        return StageFolder(self.path / entry["folder"])
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for writing; the system frees it when the process ends, however it ends.
+
+        Raises
+        ------
+        WorkspaceBusyError
+            If another process holds it.
+        """
+        self._create()
+        with (self.path / _LOCK).open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                handle.seek(0)
+                raise WorkspaceBusyError(self.path, handle.read().strip() or "unknown") from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            self._stages = self._read_pointer()
+            self._sweep()
+            yield
+
+    @contextlib.contextmanager
+    def write(self, stage: str, key: str) -> Iterator[StageFolder]:
+        """Write a stage's result: all of it, or nothing (call inside `lock`).
+
+        Raises
+        ------
+        DiskFullError
+            If the device has no space left; the former result stays.
+        """
+        part = self.path / f"{stage}.part"
+        target = self.path / f"{stage}-{key}-{os.urandom(3).hex()}"
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            yield StageFolder(part)
+            _flush(part)
+            part.rename(target)
+            self._point(stage, {"folder": target.name, "key": key})
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFullError(self.path) from error
+            raise
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        self._sweep()
+
+    def scratch(self, name: str) -> Path:
+        """Return a path for partial work that a later run may take up; never read as a result."""
+        folder = self.path / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def write_run_report(self, verb: str, report: dict[str, Any]) -> None:
+        """Keep the last run report of a verb."""
+        folder = self.path / "runs"
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / f"{verb}.json", json.dumps(report, indent=2, default=_plain) + "\n")
+
+    def read_run_reports(self) -> dict[str, Any]:
+        """Return the last run report of each verb."""
+        return {p.stem: json.loads(p.read_text()) for p in sorted((self.path / "runs").glob("*.json"))}
+
+    def _read_pointer(self) -> dict[str, dict[str, str]]:
+        pointer = self.path / _POINTER
+        if not pointer.exists():
+            leftovers = [p for p in self.path.iterdir() if p.name != _LOCK] if self.path.is_dir() else []
+            if leftovers or (self.path.exists() and not self.path.is_dir()):
+                raise NotAWorkspaceError(self.path)
+            return {}
+        try:
+            content = json.loads(pointer.read_text())
+            layout, stages = content["layout"], content["stages"]
+        except (ValueError, KeyError, TypeError):
+            raise WorkspaceVersionError(self.path, "unreadable", LAYOUT_VERSION) from None
+        if layout != LAYOUT_VERSION:
+            raise WorkspaceVersionError(self.path, layout, LAYOUT_VERSION)
+        return dict(stages)
+
+    def _create(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / _POINTER).exists():
+            self._save({})
+
+    def _point(self, stage: str, entry: dict[str, str]) -> None:
+        stages = {name: old for name, old in self._stages.items() if name != stage}
+        stages[stage] = entry
+        self._save(stages)
+        self._stages = stages
+
+    def _save(self, stages: dict[str, dict[str, str]]) -> None:
+        _replace(
+            self.path / _POINTER,
+            json.dumps({"layout": LAYOUT_VERSION, "stages": stages}, indent=2) + "\n",
+        )
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left: folders no pointer names."""
+        valid = {entry["folder"] for entry in self._stages.values()} | {"runs", "scratch"}
+        for folder in self.path.iterdir():
+            if folder.is_dir() and folder.name not in valid:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(path.parent) from error
+        raise
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _plain(value: object) -> object:
+    """Turn numpy scalars and paths into JSON values."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
