@@ -1,0 +1,32 @@
+"""`lesiongraph info`: what is installed, and what a workspace holds."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated
+
+import typer
+
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, WorkspaceOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("info")(info)
+
+
+def info(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Show versions, packaged weights, and the stages and counts of a workspace."""
+    from lesiongraph.pipeline.info import describe
+
+    facts = describe(workspace)
+    if json:
+        print(json_module.dumps(facts, indent=2, default=str))
+        return
+    for section, values in facts.items():
+        print(section)
+        for name, value in values.items():
+            print(f"  {name}: {value}")

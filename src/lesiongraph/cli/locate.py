@@ -1,0 +1,44 @@
+"""`lesiongraph locate`: relative body location (x, y, z) of each lesion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, SeedOption, WorkspaceOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("locate")(locate)
+
+
+def locate(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    weights: Annotated[Path | None, typer.Option("--weights", help="SSBR weights to use.")] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="Train SSBR on the workspace's own volumes.")] = False,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps with --fit.")] = None,
+    seed: SeedOption = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")] = 2,
+    json: JsonFlag = False,
+) -> None:
+    """Give each lesion x and y from the body mask and z from SSBR (packaged weights unless told otherwise)."""
+    from lesiongraph.errors import UsageError
+    from lesiongraph.pipeline.locate import locate as run
+    from lesiongraph.workspace import Workspace
+
+    if fit and weights is not None:
+        raise UsageError("--fit trains new weights and --weights names old ones: give one of the two.")
+    with progress() as callback:
+        report = run(
+            Workspace(workspace),
+            weights=weights,
+            fit_steps=(steps or 0) if fit else None,
+            rng_seed=seed,
+            workers=workers,
+            progress=callback,
+        )
+    show_report(report, json)

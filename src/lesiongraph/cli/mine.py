@@ -1,0 +1,38 @@
+"""`lesiongraph mine`: sources → lesion catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("mine")(mine)
+
+
+def mine(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="DICOM folders, DeepLesion releases (a folder with DL_info.csv), image + mask CSVs."
+        ),
+    ],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    roi: Annotated[
+        str | None, typer.Option("--roi", help="Regular expression: which structures are lesions.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Read lesion marks from the sources into the catalogue; sources add up over runs."""
+    from lesiongraph.pipeline.mine import mine as run
+    from lesiongraph.workspace import Workspace
+
+    with progress() as callback:
+        report = run(Workspace(workspace), sources, roi_pattern=roi, progress=callback)
+    show_report(report, json, str(workspace))

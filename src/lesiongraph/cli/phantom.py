@@ -1,0 +1,32 @@
+"""`lesiongraph phantom`: write a synthetic hospital."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.options import JsonFlag, SeedOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("phantom")(phantom)
+
+
+def phantom(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
+    patients: Annotated[int, typer.Option("--patients", min=1, help="Number of patients.")] = 30,
+    seed: SeedOption = 0,
+    rows: Annotated[int, typer.Option("--rows", min=64, help="Rows and columns of a slice.")] = 256,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+    json: JsonFlag = False,
+) -> None:
+    """Write a synthetic hospital as DICOM: CT series, marks as SR and GSPS, the truth in a side file."""
+    from lesiongraph.pipeline.phantom import write_phantom
+
+    with progress() as callback:
+        report = write_phantom(out, patients, seed, rows=rows, workers=workers, progress=callback)
+    show_report(report, json, str(out))

@@ -1,0 +1,35 @@
+"""`lesiongraph report`: one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, SeedOption, WorkspaceOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("report")(report)
+
+
+def report(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="The phantom's truth.csv: adds what only truth can show.")
+    ] = None,
+    seed: SeedOption = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Draw the paper's figures from this workspace into one HTML file and print its path last."""
+    from lesiongraph.pipeline.report import write_report
+    from lesiongraph.workspace import Workspace
+
+    with progress() as callback:
+        path, run_report = write_report(Workspace(workspace), truth=truth, rng_seed=seed, progress=callback)
+    show_report(run_report, json)
+    if not json:
+        print(path)

@@ -1,0 +1,56 @@
+"""The catalogue as the other stages and the user see it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, SERIES, SLICES
+from lesiongraph.mining import MiningResult
+from lesiongraph.workspace import Workspace
+
+TABLES = {"lesions": LESIONS, "series": SERIES, "slices": SLICES, "landmarks": LANDMARKS}
+_LOCATION_COLUMNS = {"score": "z_score", "confidence": "z_confidence", "flag": "z_flag", "model": "z_model"}
+
+
+def read_catalogue(workspace: Workspace) -> MiningResult:
+    """Return the four tables.
+
+    Raises
+    ------
+    StageMissingError
+        If nothing has been mined.
+    """
+    folder = workspace.open("catalogue", "mine SOURCE", "catalogue")
+    return MiningResult(**{name: folder.read_table(name) for name in TABLES})
+
+
+def read_locations(workspace: Workspace) -> pd.DataFrame:
+    """Return the locations table; empty before `locate`."""
+    if not workspace.has("locations"):
+        return pd.DataFrame(columns=["lesion_id", "x", "y", "z", *_LOCATION_COLUMNS])
+    return workspace.open("locations", "locate").read_table("locations")
+
+
+def catalogue_table(workspace: Workspace) -> pd.DataFrame:
+    """Return every mark, kept and rejected, with our location beside the stated one."""
+    lesions = read_catalogue(workspace).lesions
+    return lesions.merge(
+        read_locations(workspace).rename(columns=_LOCATION_COLUMNS), on="lesion_id", how="left"
+    )
+
+
+def kept_lesions(workspace: Workspace, location: str = "stated") -> pd.DataFrame:
+    """Return the kept marks with `lx, ly, lz`: the location the cues and the evaluation use.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    location : str
+        "stated": the source's own location where it states one, ours elsewhere; "ours": always ours.
+    """
+    table = catalogue_table(workspace)
+    table = table[table.status == KEPT].reset_index(drop=True)
+    for axis in "xyz":
+        ours, stated = table[axis], table[f"{axis}_stated"]
+        table[f"l{axis}"] = stated.where(stated.notna(), ours) if location == "stated" else ours
+    return table

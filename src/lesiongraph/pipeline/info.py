@@ -1,0 +1,33 @@
+"""What is installed and what a workspace holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lesiongraph.bodypart import SsbrModel
+from lesiongraph.embedding import packaged_trunk_info
+from lesiongraph.pipeline.catalogue import read_catalogue
+from lesiongraph.workspace import RunReport, Workspace
+
+
+def describe(path: Path) -> dict[str, dict[str, Any]]:
+    """Return versions, packaged weights, and the stages and counts of the workspace at `path`."""
+    ssbr = SsbrModel.load()
+    facts: dict[str, dict[str, Any]] = {
+        "versions": RunReport("info").as_dict()["versions"],
+        "packaged weights": {ssbr.name: ssbr.sha256, **packaged_trunk_info()},
+    }
+    workspace = Workspace(path)
+    facts["workspace"] = {"path": str(path), **{s: workspace.key(s) for s in workspace.stage_names()}}
+    if workspace.has("catalogue"):
+        catalogue = read_catalogue(workspace)
+        lesions = catalogue.lesions
+        facts["catalogue"] = {
+            "lesions": len(lesions),
+            **{f"status {k}": int(v) for k, v in lesions.status.value_counts().items()},
+            **{f"source {k}": int(v) for k, v in lesions.source.value_counts().items()},
+            "patients": int(lesions.patient_id.nunique()),
+            "series": len(catalogue.series),
+        }
+    return facts

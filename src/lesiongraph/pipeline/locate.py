@@ -1,0 +1,145 @@
+"""Catalogue → relative body location (x, y, z) of each kept lesion (Sec. 4.1, 8.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lesiongraph.bodypart import SsbrModel, TrainingVolume, locate_series, train_ssbr
+from lesiongraph.lesion import KEPT, LOCATIONS
+from lesiongraph.mining import MiningResult
+from lesiongraph.pipeline.catalogue import read_catalogue
+from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.series_views import SeriesView, interval_mm, series_jobs, view_all
+from lesiongraph.recipe import SsbrRecipe
+from lesiongraph.workspace import RunReport, Workspace, fingerprint
+
+MOST_TRAINING_VOLUMES = 800  # Sec. 8.2: "we randomly pick 800 unlabeled CT volumes"
+NO_IMAGE = "no image"
+
+
+def locate(
+    workspace: Workspace,
+    *,
+    weights: Path | None = None,
+    fit_steps: int | None = None,
+    rng_seed: int = 0,
+    workers: int = 2,
+    progress: Progress = silent,
+) -> RunReport:
+    """Locate every kept lesion: x, y from the body mask, z from SSBR.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        SSBR weights; the packaged ones serve where none are given.
+    fit_steps : int, optional
+        Train SSBR on the workspace's own volumes first, for so many steps (0: the recipe's number).
+    """
+    report = RunReport("locate", rng_seed=rng_seed if fit_steps is not None else None)
+    with workspace.lock():
+        catalogue = read_catalogue(workspace)
+        if fit_steps is not None:
+            model = _fitted(workspace, catalogue, fit_steps, rng_seed, workers, progress)
+        else:
+            model = SsbrModel.load(weights)
+        report.weights.append({"name": model.name, "sha256": model.sha256})
+        key = fingerprint(workspace.key("catalogue"), model.sha256)
+        report.already_done = workspace.is_current("locations", key)
+        if not report.already_done:
+            locations, landmarks = _locate_all(catalogue, model, workers, report, progress)
+            with workspace.write("locations", key) as folder:
+                folder.write_table("locations", locations, LOCATIONS)
+                folder.write_table("landmarks", landmarks)
+        _count(report, workspace.open("locations", "locate").read_table("locations"))
+        workspace.write_run_report("locate", report.finish().as_dict())
+    return report
+
+
+def _locate_all(
+    catalogue: MiningResult, model: SsbrModel, workers: int, report: RunReport, progress: Progress
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    kept = catalogue.lesions[catalogue.lesions.status == KEPT]
+    jobs = series_jobs(catalogue, kept[kept.slice_index >= 0], model.slice_mode) if len(kept) else []
+    rows: dict[str, dict[str, object]] = {
+        lesion_id: {"lesion_id": lesion_id, "flag": NO_IMAGE} for lesion_id in kept.lesion_id
+    }
+    landmarks: list[pd.DataFrame] = []
+    model_name = f"{model.name} sha256:{model.sha256[:12]}"
+    for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers), strict=True), start=1):
+        report.counts["slices scored"] += len(view.slice_indices)
+        report.counts["slices unreadable"] += view.unreadable
+        scores = locate_series(model, view.inputs, view.positions_mm)
+        at = {int(index): i for i, index in enumerate(view.slice_indices)}
+        for row in job.marks.itertuples():
+            x, y, body_flag = view.xy.get(row.lesion_id, (np.nan, np.nan, "key slice unreadable"))
+            i = at.get(int(row.slice_index))
+            rows[row.lesion_id].update(x=x, y=y, model=model_name, flag=body_flag)
+            if i is not None:
+                rows[row.lesion_id].update(
+                    z=scores.z[i],
+                    score=scores.score[i],
+                    confidence=scores.confidence[i],
+                    flag="; ".join(filter(None, [scores.flag[i], body_flag])),
+                )
+        landmarks.append(_landmark_z(catalogue.landmarks, view, np.asarray(scores.z)))
+        progress("locate series", done, len(jobs))
+    report.counts["series located"] = len(jobs)
+    return pd.DataFrame(list(rows.values()), columns=list(LOCATIONS)), (
+        pd.concat(landmarks, ignore_index=True) if landmarks else pd.DataFrame(columns=["name"])
+    )
+
+
+def _landmark_z(landmarks: pd.DataFrame, view: SeriesView, z: np.ndarray) -> pd.DataFrame:
+    """z of the organs a structure set names: what anchors the atlas (z → organ)."""
+    here = landmarks[landmarks.series_instance_uid == view.series_instance_uid]
+    ends = {
+        f"z_{end}": np.interp(here[f"{end}_index"], view.slice_indices, z) if len(z) else np.nan
+        for end in ("top", "centre", "bottom")
+    }
+    return here[["series_instance_uid", "name"]].assign(**ends)
+
+
+def _fitted(
+    workspace: Workspace,
+    catalogue: MiningResult,
+    steps: int,
+    rng_seed: int,
+    workers: int,
+    progress: Progress,
+) -> SsbrModel:
+    """Train SSBR on the workspace's own volumes, or take the model trained so before."""
+    recipe = SsbrRecipe()
+    key = fingerprint(workspace.key("catalogue"), steps or recipe.steps, rng_seed)
+    if not workspace.is_current("ssbr", key):
+        jobs = series_jobs(catalogue, catalogue.lesions.iloc[:0], "body")
+        if len(jobs) > MOST_TRAINING_VOLUMES:
+            chosen = np.random.default_rng(rng_seed).choice(len(jobs), MOST_TRAINING_VOLUMES, replace=False)
+            jobs = [jobs[i] for i in sorted(chosen)]
+        volumes = []
+        for done, view in enumerate(view_all(jobs, workers), start=1):
+            if len(view.inputs):
+                volumes.append(
+                    TrainingVolume(view.inputs, interval_mm(view.positions_mm), view.series_instance_uid)
+                )
+            progress("read volumes for SSBR", done, len(jobs))
+        model = train_ssbr(
+            volumes,
+            recipe,
+            rng_seed,
+            steps=steps or recipe.steps,
+            progress=lambda step, total, _loss: progress("train SSBR", step, total),
+        )
+        with workspace.write("ssbr", key) as folder:
+            model.save(folder.path / "ssbr.safetensors")
+    return SsbrModel.load(workspace.open("ssbr", "locate --fit").path / "ssbr.safetensors")
+
+
+def _count(report: RunReport, locations: pd.DataFrame) -> None:
+    report.counts["lesions located"] = int(locations.z.notna().sum())
+    report.counts["lesions without image"] = int((locations.flag == NO_IMAGE).sum())
+    flags = locations.flag[(locations.flag != "") & (locations.flag != NO_IMAGE)]
+    for flag, number in flags.value_counts().items():
+        report.counts[f"z flagged: {flag}"] = int(number)

@@ -1,0 +1,118 @@
+"""Sources → catalogue: marks are read, checked against their images, and added to what is there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lesiongraph.errors import LesionGraphError
+from lesiongraph.imaging import body_mask, on_body
+from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
+from lesiongraph.mining import MiningResult, assign_subsets, merge_results, mine_sources, open_series
+from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
+from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.workspace import RunReport, Workspace
+
+OFF_BODY = "off the body"
+UNREADABLE = "unreadable image"
+
+
+def mine(
+    workspace: Workspace,
+    sources: Sequence[Path],
+    *,
+    roi_pattern: str | None = None,
+    progress: Progress = silent,
+) -> RunReport:
+    """Mine sources into the workspace's catalogue; a mark met before keeps its row and id.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If a source does not exist or holds nothing that can be read; the catalogue stays as it was.
+    """
+    report = RunReport("mine")
+    with workspace.lock():
+        found = mine_sources(sources, roi_pattern=roi_pattern, progress=progress)
+        former = read_catalogue(workspace) if workspace.has("catalogue") else MiningResult()
+        _check_on_images(found, former, progress)
+        merged = merge_results([found, former])
+        merged.lesions = assign_subsets(merged.lesions)
+        key = _content_key(merged)
+        report.already_done = workspace.is_current("catalogue", key)
+        if not report.already_done:
+            with workspace.write("catalogue", key) as folder:
+                for name, schema in TABLES.items():
+                    folder.write_table(name, getattr(merged, name), schema)
+        _fill(report, found, merged)
+        workspace.write_run_report("mine", report.finish().as_dict())
+    return report
+
+
+def _check_on_images(found: MiningResult, former: MiningResult, progress: Progress) -> None:
+    """Reject, in place, marks whose key slice cannot be read or that lie off the body."""
+    checked = former.lesions.set_index("lesion_id")
+    lesions = found.lesions
+    todo = lesions[(lesions.status == KEPT) & (lesions.slice_index >= 0)]
+    series_rows = found.series.set_index("series_instance_uid", drop=False)
+    slices_of = dict(tuple(found.slices.groupby("series_instance_uid")))
+    done = 0
+    for series_uid, marks in todo.groupby("series_instance_uid"):
+        for index, reason in _faults(marks, checked, series_rows.loc[series_uid], slices_of[series_uid]):
+            lesions.loc[index, ["status", "reason"]] = [REJECTED, reason]
+        done += len(marks)
+        progress("check marks on their images", done, len(todo))
+
+
+def _faults(
+    marks: pd.DataFrame, checked: pd.DataFrame, series: pd.Series, slices: pd.DataFrame
+) -> list[tuple[int, str]]:
+    """Return (row index, reason) for the marks of one series that cannot stand."""
+    faults: list[tuple[int, str]] = []
+    reader = None
+    for slice_index, on_slice in marks.groupby("slice_index"):
+        known = [i for i in on_slice.lesion_id if i in checked.index]
+        if len(known) == len(on_slice):  # checked by an earlier run: reading the pixels again tells nothing
+            faults += [
+                (index, checked.reason[lesion_id])
+                for index, lesion_id in on_slice.lesion_id.items()
+                if checked.status[lesion_id] == REJECTED
+            ]
+            continue
+        try:
+            reader = reader or open_series(series.to_dict(), slices.sort_values("slice_index"))
+            mask = body_mask(reader.read([int(slice_index)])[0], (series.spacing_y_mm, series.spacing_x_mm))
+        except LesionGraphError as error:
+            faults += [(index, f"{UNREADABLE}: {_cause(error)}") for index in on_slice.index]
+            continue
+        for index, row in on_slice.iterrows():
+            if not on_body(mask, BoundingBox(row.x0, row.y0, row.x1, row.y1)):
+                faults.append((index, OFF_BODY))
+    return faults
+
+
+def _cause(error: LesionGraphError) -> str:
+    return str(getattr(error, "cause", "") or getattr(error, "found", "") or type(error).__name__)
+
+
+def _content_key(tables: MiningResult) -> str:
+    digest = hashlib.sha256()
+    for name in TABLES:
+        frame = getattr(tables, name)
+        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:
+    report.counts.update(found.counts)
+    kept = found.lesions[found.lesions.status == KEPT]
+    report.counts["marks kept"] = len(kept)
+    for source, number in kept.source.value_counts().items():
+        report.counts[f"marks kept from {source}"] = int(number)
+    report.counts["marks rejected"] = len(found.lesions) - len(kept)
+    report.counts["catalogue rows"] = len(merged.lesions)
+    reasons = found.lesions.loc[found.lesions.status == REJECTED, "reason"]
+    report.rejected.update({str(reason): int(n) for reason, n in reasons.value_counts().items()})

@@ -1,0 +1,133 @@
+"""Series → what `locate` needs of them, read by a few processes side by side, one series at a time.
+
+Reading and decoding is most of the work, so it is what the processes share; scoring stays in the parent.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+
+from lesiongraph.bodypart import SliceMode, slice_input
+from lesiongraph.errors import LesionGraphError
+from lesiongraph.imaging import body_mask, relative_xy
+from lesiongraph.lesion import BoundingBox
+from lesiongraph.mining import MiningResult, SliceReader, open_series
+
+_SLICES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class SeriesJob:
+    """One series to view, and the marks on it."""
+
+    series: dict[str, object]
+    slices: pd.DataFrame  # SLICES rows, sorted by slice_index
+    marks: pd.DataFrame  # kept LESIONS rows on this series
+    mode: SliceMode
+
+
+@dataclass
+class SeriesView:
+    """The slices of one series as SSBR sees them, and x, y of its marks."""
+
+    series_instance_uid: str
+    slice_indices: np.ndarray  # (n,) rows of SLICES that could be read
+    positions_mm: np.ndarray  # (n,)
+    inputs: np.ndarray  # (n, 128, 128) uint8
+    xy: dict[str, tuple[float, float, str]] = field(default_factory=dict)  # lesion_id -> x, y, flag
+    unreadable: int = 0
+
+
+def series_jobs(catalogue: MiningResult, marks: pd.DataFrame, mode: SliceMode) -> list[SeriesJob]:
+    """Return one job a series that carries one of `marks`, or all series where `marks` is empty."""
+    wanted = set(marks.series_instance_uid) if len(marks) else set(catalogue.series.series_instance_uid)
+    slices_of = dict(tuple(catalogue.slices.groupby("series_instance_uid")))
+    return [
+        SeriesJob(
+            series=dict(row),
+            slices=slices_of[row["series_instance_uid"]].sort_values("slice_index"),
+            marks=marks[marks.series_instance_uid == row["series_instance_uid"]],
+            mode=mode,
+        )
+        for row in catalogue.series.to_dict("records")
+        if row["series_instance_uid"] in wanted and row["series_instance_uid"] in slices_of
+    ]
+
+
+def view_all(jobs: Sequence[SeriesJob], workers: int) -> Iterator[SeriesView]:
+    """Yield the views in the order of `jobs`, at most a few ahead, so that memory stays flat."""
+    if workers <= 1 or len(jobs) <= 2:
+        yield from map(view_series, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        stream = iter(jobs)
+        ahead: list[Future[SeriesView]] = [pool.submit(view_series, j) for j in islice(stream, 2 * workers)]
+        while ahead:
+            view = ahead.pop(0).result()
+            ahead += [pool.submit(view_series, job) for job in islice(stream, 1)]
+            yield view
+
+
+def view_series(job: SeriesJob) -> SeriesView:
+    """Read one series once: the SSBR inputs of all its slices, x and y of its marks."""
+    spacing = (float(job.series["spacing_y_mm"]), float(job.series["spacing_x_mm"]))  # type: ignore[arg-type]
+    flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
+    marks_at = {int(index): rows for index, rows in job.marks.groupby("slice_index")}
+    inputs, indices = [], []
+    xy: dict[str, tuple[float, float, str]] = {}
+    all_indices = [int(i) for i in job.slices.slice_index]
+    for index, hu in _readable(open_series(job.series, job.slices), all_indices):
+        canonical = hu[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
+        inputs.append(slice_input(canonical, spacing, mode=job.mode))
+        indices.append(index)
+        if index in marks_at:
+            xy.update(_place(canonical, spacing, marks_at[index], flips))
+    positions = job.slices.set_index("slice_index").position_mm
+    return SeriesView(
+        series_instance_uid=str(job.series["series_instance_uid"]),
+        slice_indices=np.array(indices, int),
+        positions_mm=positions.loc[indices].to_numpy(float),
+        inputs=np.stack(inputs) if inputs else np.zeros((0, 128, 128), np.uint8),
+        xy=xy,
+        unreadable=len(all_indices) - len(indices),
+    )
+
+
+def _place(
+    hu: np.ndarray, spacing: tuple[float, float], marks: pd.DataFrame, flips: tuple[bool, bool]
+) -> Iterable[tuple[str, tuple[float, float, str]]]:
+    body = body_mask(hu, spacing)
+    for row in marks.itertuples():
+        box = BoundingBox(row.x0, row.y0, row.x1, row.y1).flipped(hu.shape[1], hu.shape[0], *flips)
+        x, y = relative_xy(body, box.centre)
+        yield row.lesion_id, (x, y, body.flag)
+
+
+def _readable(reader: SliceReader, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index, HU) of the slices that can be read, a few at a time."""
+    for start in range(0, len(indices), _SLICES_AT_ONCE):
+        some = list(indices[start : start + _SLICES_AT_ONCE])
+        try:
+            yield from zip(some, reader.read(some), strict=True)
+        except LesionGraphError:
+            for index in some:
+                try:
+                    yield index, reader.read([index])[0]
+                except LesionGraphError:
+                    continue
+
+
+def interval_mm(positions_mm: np.ndarray) -> float:
+    """Median slice interval of a view, NaN where positions are unknown."""
+    if len(positions_mm) < 2 or not np.isfinite(positions_mm).all():
+        return math.nan
+    return float(np.median(np.diff(positions_mm)))

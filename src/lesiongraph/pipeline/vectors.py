@@ -1,0 +1,45 @@
+"""One vector a lesion, with the lesion's catalogue row beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lesiongraph.errors import StageMissingError, UsageError
+from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.workspace import Workspace
+
+FEATURES = ("embedding", "initial", "location", "size")
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """`matrix[i]` (N, D) belongs to `lesions.iloc[i]`."""
+
+    matrix: np.ndarray
+    lesions: pd.DataFrame
+
+
+def read_vectors(workspace: Workspace, feature: str, location: str = "stated") -> Vectors:
+    """Return the embeddings or initial features made by `embed`.
+
+    Raises
+    ------
+    StageMissingError
+        If `embed` (or, for the embedding, `train`) has not run, or the catalogue has changed since.
+    UsageError
+        If the feature has no stored vectors.
+    """
+    if feature not in ("embedding", "initial"):
+        raise UsageError(f"Unknown feature {feature!r}; expected embedding or initial.")
+    run_first = "train, then embed" if feature == "embedding" else "embed"
+    folder = workspace.open(feature, run_first, f"{feature} of the lesions")
+    if folder.read_json("origin")["catalogue"] != workspace.key("catalogue"):
+        raise StageMissingError(
+            f"{feature} for the catalogue as it is now (sources were added since)", "embed", workspace.path
+        )
+    rows = kept_lesions(workspace, location).set_index("lesion_id", drop=False)
+    ids = folder.read_table("ids").lesion_id
+    return Vectors(np.asarray(folder.read_array("vectors"), np.float32), rows.loc[ids].reset_index(drop=True))
