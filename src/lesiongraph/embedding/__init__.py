@@ -1,0 +1,48 @@
+"""Takes patches and lesion boxes, gives initial features and unit vectors (N, 1024) (Sec. 4.2–4.3, 6.1)."""
+
+from lesiongraph.embedding.batching import PatchLike
+from lesiongraph.embedding.features import initial_features, initial_from_maps, map_shapes, pooled_maps
+from lesiongraph.embedding.inputs import CachedLesions, LesionInputs, PatchLesions
+from lesiongraph.embedding.loss import sequence_loss
+from lesiongraph.embedding.model import TrainedEmbedder, embed
+from lesiongraph.embedding.network import LesionEmbedder, choose_device
+from lesiongraph.embedding.roi_pool import roi_pool
+from lesiongraph.embedding.training import Checkpointing, refine, train_embedder
+from lesiongraph.embedding.trunk import MAP_NAMES, NARROW, VGG16, Trunk, TrunkVariant
+from lesiongraph.embedding.weights import (
+    WEIGHTS_ENV,
+    download_vgg16,
+    load_narrow,
+    load_trunk,
+    load_vgg16,
+)
+
+__all__ = [
+    "MAP_NAMES",
+    "NARROW",
+    "VGG16",
+    "WEIGHTS_ENV",
+    "CachedLesions",
+    "Checkpointing",
+    "LesionEmbedder",
+    "LesionInputs",
+    "PatchLesions",
+    "PatchLike",
+    "TrainedEmbedder",
+    "Trunk",
+    "TrunkVariant",
+    "choose_device",
+    "download_vgg16",
+    "embed",
+    "initial_features",
+    "initial_from_maps",
+    "load_narrow",
+    "load_trunk",
+    "load_vgg16",
+    "map_shapes",
+    "pooled_maps",
+    "refine",
+    "roi_pool",
+    "sequence_loss",
+    "train_embedder",
+]

@@ -1,0 +1,108 @@
+"""Where the head's inputs come from: cached pooled maps, or patches through a trunk that learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lesiongraph.embedding.batching import PatchLike, batch_pixels, plan_batches, stack_patches
+from lesiongraph.embedding.features import pool_batch
+from lesiongraph.embedding.trunk import MAP_NAMES, Trunk
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a mini-batch that goes through the network at once."""
+
+    positions: IntArray  # (n,) which of the rows asked for
+    maps: Callable[[], list[Tensor]]  # their pooled maps, each (n, C_i, s, s) float32
+
+
+class LesionInputs(Protocol):
+    """N lesions whose pooled maps can be had by row."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def pieces(self, rows: IntArray, device: torch.device) -> list[Piece]:
+        """Return the pieces that together cover `rows`, each once."""
+
+
+class CachedLesions:
+    """Pooled maps computed beforehand (`pooled_maps`); the trunk is frozen.
+
+    Parameters
+    ----------
+    maps : four arrays (M, C_i, s, s) float16, may be memory-mapped
+    rows : (N,) int, optional
+        Which rows of `maps` the lesions 0 … N−1 are; all of them if not given.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not four of equal length.
+    """
+
+    def __init__(self, maps: Sequence[NDArray[Any]], rows: IntArray | None = None) -> None:
+        lengths = [len(array) for array in maps]
+        if len(maps) != len(MAP_NAMES) or len(set(lengths)) != 1:
+            raise ValueError(f"expected {len(MAP_NAMES)} arrays of equal length, got lengths {lengths}")
+        self._maps = maps
+        self._rows = np.arange(lengths[0]) if rows is None else np.asarray(rows, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def pieces(self, rows: IntArray, device: torch.device) -> list[Piece]:
+        """Return one piece: the cached rows."""
+
+        def read() -> list[Tensor]:
+            chosen = self._rows[rows]
+            return [torch.from_numpy(np.asarray(array[chosen])).to(device).float() for array in self._maps]
+
+        return [Piece(np.arange(len(rows)), read)]
+
+
+class PatchSequence(Protocol):
+    """Patches by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> PatchLike: ...
+
+
+class PatchLesions:
+    """Patches run through the trunk each time, so that the trunk can learn.
+
+    Parameters
+    ----------
+    patches : PatchSequence
+    trunk : Trunk
+    roi_size : int
+    """
+
+    def __init__(self, patches: PatchSequence, trunk: Trunk, roi_size: int = 5) -> None:
+        self._patches = patches
+        self._trunk = trunk
+        self._roi_size = roi_size
+
+    def __len__(self) -> int:
+        return len(self._patches)
+
+    def pieces(self, rows: IntArray, device: torch.device) -> list[Piece]:
+        """Return batches of patches of similar size."""
+        patches = [self._patches[int(row)] for row in rows]
+        extents = np.array([patch.hu.shape[1:] for patch in patches], dtype=np.int64)
+        plan = plan_batches(extents, batch_pixels(device))
+        return [Piece(positions, self._pool([patches[i] for i in positions], device)) for positions in plan]
+
+    def _pool(self, patches: list[PatchLike], device: torch.device) -> Callable[[], list[Tensor]]:
+        return lambda: pool_batch(self._trunk, stack_patches(patches, device), self._roi_size)

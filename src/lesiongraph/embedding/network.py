@@ -1,0 +1,80 @@
+"""The triplet network's head: pooled maps of four scales → one unit vector (Fig. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lesiongraph.recipe import EmbeddingRecipe
+
+
+class LesionEmbedder(nn.Module):
+    """FC and L2 for each scale, concatenation, FC and L2 once more.
+
+    Parameters
+    ----------
+    channels : sequence of int
+        Channels of the pooled maps (`TrunkVariant.channels`).
+    roi_size, fc_width, embedding_width : int
+        As in `EmbeddingRecipe`.
+
+    Source: Sec. 4.3, Fig. 4. The FC width is ours: docs/adr/0004-fc-width.md.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], *, roi_size: int, fc_width: int, embedding_width: int
+    ) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        self.roi_size = roi_size
+        self.scale_fcs = nn.ModuleList(nn.Linear(c * roi_size**2, fc_width) for c in channels)
+        self.joint_fc = nn.Linear(fc_width * len(self.channels), embedding_width)
+
+    @classmethod
+    def from_recipe(cls, channels: Sequence[int], recipe: EmbeddingRecipe) -> LesionEmbedder:
+        """Return an untrained head of the recipe's widths."""
+        return cls(
+            channels,
+            roi_size=recipe.roi_size,
+            fc_width=recipe.fc_width,
+            embedding_width=recipe.embedding_width,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.joint_fc.weight.device
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Embed lesions.
+
+        Parameters
+        ----------
+        maps : four Tensors (B, C_i, roi_size, roi_size)
+
+        Returns
+        -------
+        Tensor (B, embedding_width), unit vectors
+
+        Raises
+        ------
+        ValueError
+            If the maps are not those of the trunk this head was made for.
+        """
+        expected = [(channels, self.roi_size, self.roi_size) for channels in self.channels]
+        found = [tuple(one.shape[1:]) for one in maps]
+        if found != expected:
+            raise ValueError(f"expected pooled maps {expected}, got {found}: another trunk or ROI size")
+        scales = [
+            functional.normalize(fc(one.flatten(1)), dim=1)
+            for fc, one in zip(self.scale_fcs, maps, strict=True)
+        ]
+        return functional.normalize(self.joint_fc(torch.cat(scales, dim=1)), dim=1)
+
+
+def choose_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU: the one place where this is decided."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
