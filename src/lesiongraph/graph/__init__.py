@@ -1,0 +1,26 @@
+"""Embeddings and studies → lesion graph and matched lesion groups, Algorithm 1 (paper Sec. 5)."""
+
+from lesiongraph.graph.lesions import lesion_graph, to_edge_table, write_edge_table, write_graphml
+from lesiongraph.graph.matching import (
+    MatchResult,
+    exclude,
+    extract,
+    match_lesions,
+    match_patients,
+    merge,
+    threshold,
+)
+
+__all__ = [
+    "MatchResult",
+    "exclude",
+    "extract",
+    "lesion_graph",
+    "match_lesions",
+    "match_patients",
+    "merge",
+    "threshold",
+    "to_edge_table",
+    "write_edge_table",
+    "write_graphml",
+]
