@@ -187,7 +187,7 @@ def test_with_images_a_mark_off_the_image_is_rejected(tmp_path):
     )
     write_png(tmp_path, "000001_02_03/014.png", grey(0))
     lesions = mine_deeplesion(tmp_path).lesions
-    assert lesions["reason"].tolist() == ["outside the image", "", "image not there"]
+    assert lesions["reason"].tolist() == ["outside the image", "", "image not found"]
     assert "box reaches over the image border" in lesions["flags"].iloc[1]
 
 

@@ -210,7 +210,7 @@ def _judge(lesions: pd.DataFrame, table: pd.DataFrame, headers: pd.DataFrame, *,
     ]
     if with_images:
         reasons += [
-            (headers["columns"] < 0, "image not there"),
+            (headers["columns"] < 0, "image not found"),
             (headers["columns"] == 0, "image unreadable"),
             (~_inside(tight, lesions), "outside the image"),
         ]
