@@ -114,9 +114,7 @@ def _read(path: Path, tags: list[str]) -> Dataset:
         raise LeftOutError("unreadable header") from cause
 
 
-def _source_object(
-    dataset: Dataset, path: Path, uid: str, sop_class: str, modality: str
-) -> SourceObject:
+def _source_object(dataset: Dataset, path: Path, uid: str, sop_class: str, modality: str) -> SourceObject:
     patient_id, _ = values.patient_id_of(dataset)
     return SourceObject(
         key=uid or "unknown-" + values.short_hash(path.read_bytes().hex()),

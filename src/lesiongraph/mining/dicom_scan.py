@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,9 +110,9 @@ class DicomArchive:
             headers.setdefault(key, header)
         return True
 
-    def _group(self, headers: Sequence[ImageHeader] | object) -> None:
+    def _group(self, headers: Iterable[ImageHeader]) -> None:
         by_series: dict[str, list[ImageHeader]] = defaultdict(list)
-        for header in headers:  # type: ignore[attr-defined]
+        for header in headers:
             by_series[header.image.series_instance_uid].append(header)
         for uid in sorted(by_series):
             series, left_out = build_series(by_series[uid])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,13 +99,13 @@ def build_series(headers: Sequence[ImageHeader]) -> tuple[ImageSeries | None, di
 
 
 def _majority(
-    headers: list[ImageHeader], same: object
+    headers: list[ImageHeader], same: Callable[[ImageHeader, ImageHeader], bool]
 ) -> tuple[list[ImageHeader], list[ImageHeader]]:
     """Split into the largest group of images alike and the rest; ties go to the smallest UID."""
     groups: list[list[ImageHeader]] = []
     for header in sorted(headers, key=lambda h: (h.image.sop_instance_uid, h.image.frame)):
         for group in groups:
-            if same(group[0], header):  # type: ignore[operator]
+            if same(group[0], header):
                 group.append(header)
                 break
         else:

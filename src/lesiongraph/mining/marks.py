@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
 
@@ -143,11 +144,22 @@ class SourceObject:
     notes: tuple[str, ...] = field(default=())
 
 
+class About(TypedDict, total=False):
+    """What is known of a mark beside its place: fields that `FoundMark` and `RejectedMark` share."""
+
+    source: Required[str]
+    source_item: Required[str]
+    type: str
+    finding: str
+    finding_site: str
+    tracking_uid: str
+
+
 def place_axes(
     first: Axis,
     second: Axis,
     image: ImageRef,
-    **about: str,
+    **about: Unpack[About],
 ) -> FoundMark | RejectedMark:
     """Check two axes on their image and return the mark, or why it cannot be used.
 
@@ -156,8 +168,7 @@ def place_axes(
     first, second : Axis
         The stated long and short axis, array coordinates of the stored image.
     image : ImageRef
-    **about : str
-        `source`, `source_item` and, where known, `type`, `finding`, `finding_site`, `tracking_uid`.
+    **about : About
     """
     flags: list[str] = []
     if _length_mm(first, image) < _length_mm(second, image):

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lesiongraph.lesion import LANDMARKS, LESIONS, SERIES, SLICES, conform
+from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
+
+AGAIN = "the same mark again"
 
 
 def _empty(schema: dict[str, str]) -> pd.DataFrame:
@@ -29,7 +31,73 @@ class MiningResult:
 def merge_results(results: Sequence[MiningResult]) -> MiningResult:
     """Return all results as one, each lesion, series and slice once, in a fixed order.
 
-    The same object met in two sources gives the same lesion id, so the first is kept and the others are
-    counted as `the same mark again`; a series met twice keeps its fullest version.
+    The same object met in two sources gives the same lesion id: a kept row wins over a rejected one, and
+    the other is counted as `the same mark again`. A series met twice keeps its fullest version; the slice
+    index of its lesions is looked up again, since slices may have come in between.
     """
-    raise NotImplementedError
+    lesions = _joined([result.lesions for result in results], LESIONS)
+    series = _joined([result.series for result in results], SERIES)
+    landmarks = _joined([result.landmarks for result in results], LANDMARKS).drop_duplicates()
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts.update(result.counts)
+
+    lesions = lesions.sort_values(["status", "source_path"], kind="stable")  # kept before rejected
+    once = lesions.drop_duplicates("lesion_id")
+    if len(lesions) > len(once):
+        counts[AGAIN] += len(lesions) - len(once)
+    slices = _slices_of_fullest(results)
+    once = _look_up_slices(once, slices)
+    series = series.sort_values(["slices"], ascending=False, kind="stable")
+    series = series.drop_duplicates("series_instance_uid")
+    _count_marks(once, counts)
+    return MiningResult(
+        lesions=_sorted(
+            once, ["patient_id", "study_date", "series_instance_uid", "slice_index", "lesion_id"], LESIONS
+        ),
+        series=_sorted(series, ["patient_id", "study_date", "series_instance_uid"], SERIES),
+        slices=_sorted(slices, ["series_instance_uid", "slice_index"], SLICES),
+        landmarks=_sorted(landmarks, ["series_instance_uid", "name", "top_index"], LANDMARKS),
+        counts=counts,
+    )
+
+
+def _joined(frames: Sequence[pd.DataFrame], schema: dict[str, str]) -> pd.DataFrame:
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else _empty(schema)
+
+
+def _slices_of_fullest(results: Sequence[MiningResult]) -> pd.DataFrame:
+    """Return the slices of each series from the one result that holds most of them."""
+    best: dict[str, pd.DataFrame] = {}
+    for result in results:
+        for uid, group in result.slices.groupby("series_instance_uid", sort=False):
+            if uid not in best or len(group) > len(best[uid]):
+                best[uid] = group
+    return _joined(list(best.values()), SLICES)
+
+
+def _look_up_slices(lesions: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
+    """Return the lesions with the slice index that their image has in the merged series."""
+    single = slices[slices["sop_instance_uid"] != ""].drop_duplicates(
+        ["series_instance_uid", "sop_instance_uid"], keep=False
+    )
+    index = single.set_index(["series_instance_uid", "sop_instance_uid"])["slice_index"].to_dict()
+    keys = zip(lesions["series_instance_uid"], lesions["sop_instance_uid"], strict=True)
+    found = [
+        index.get(key, old) if old >= 0 else old
+        for key, old in zip(keys, lesions["slice_index"], strict=True)
+    ]
+    return lesions.assign(slice_index=found)
+
+
+def _count_marks(lesions: pd.DataFrame, counts: Counter[str]) -> None:
+    counts["marks"] = len(lesions)
+    counts["kept"] = int((lesions["status"] == KEPT).sum())
+    counts["rejected"] = int((lesions["status"] == REJECTED).sum())
+    for reason, count in lesions.loc[lesions["status"] == REJECTED, "reason"].value_counts().items():
+        counts[f"rejected: {reason}"] = int(count)
+
+
+def _sorted(frame: pd.DataFrame, keys: list[str], schema: dict[str, str]) -> pd.DataFrame:
+    return conform(frame.sort_values(keys, kind="stable").reset_index(drop=True), schema)

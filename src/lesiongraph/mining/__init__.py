@@ -1,0 +1,7 @@
+"""Takes DICOM folders, DeepLesion releases, image + mask CSVs; gives catalogue tables and pixels (Sec. 3)."""
+
+from lesiongraph.mining.readers import SliceReader, open_series
+from lesiongraph.mining.result import MiningResult, merge_results
+from lesiongraph.mining.sources import mine_sources
+
+__all__ = ["MiningResult", "SliceReader", "merge_results", "mine_sources", "open_series"]

@@ -1,0 +1,65 @@
+"""Sources of any kind → one catalogue: dispatch, merge, subsets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lesiongraph.errors import SourceNotFoundError, UsageError
+from lesiongraph.mining.deeplesion import mine_deeplesion
+from lesiongraph.mining.dicom_folder import mine_dicom
+from lesiongraph.mining.result import MiningResult, merge_results
+from lesiongraph.mining.subsets import assign_subsets
+
+DEEPLESION_TABLE = "DL_info.csv"
+Progress = Callable[[str, int, int], None]
+
+
+def mine_sources(
+    sources: Sequence[Path], *, roi_pattern: str | None = None, progress: Progress | None = None
+) -> MiningResult:
+    """Read all sources into one catalogue, each mark once, with its subset.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        A folder with DL_info.csv (DeepLesion release), a CSV of images and masks, or a folder of DICOM.
+        Folders of DICOM are read as one archive, so reports and images may lie apart.
+    roi_pattern : str, optional
+        Regular expression: which structures are lesions, instead of the built-in rule.
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Raises
+    ------
+    SourceNotFoundError
+        If a source does not exist or holds nothing of the kind.
+    UsageError
+        If no source is given.
+    """
+    if not sources:
+        raise UsageError("No source given; expected at least one folder or CSV to mine.")
+    results: list[MiningResult] = []
+    dicom_folders: list[Path] = []
+    for done, source in enumerate(sources, 1):
+        if (source / DEEPLESION_TABLE).is_file():
+            results.append(mine_deeplesion(source))
+        elif source.suffix.lower() == ".csv" and source.is_file():
+            from lesiongraph.mining.mask_csv import mine_mask_csv
+
+            results.append(mine_mask_csv(source))
+        elif source.exists() and source.suffix.lower() != ".csv":
+            dicom_folders.append(source)
+            continue
+        else:
+            raise SourceNotFoundError(
+                source, "a folder of DICOM, a folder with DL_info.csv, or a CSV of images and masks"
+            )
+        if progress is not None:
+            progress("read tables", done, len(sources))
+    if dicom_folders:
+        folders = list(dict.fromkeys(folder.absolute() for folder in dicom_folders))
+        results.append(mine_dicom(folders, roi_pattern=roi_pattern, progress=progress))
+    merged = merge_results(results)
+    merged.lesions = assign_subsets(merged.lesions)
+    return merged

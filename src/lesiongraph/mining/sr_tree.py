@@ -1,0 +1,89 @@
+"""The content tree of an SR document, walked leniently (PS3.3 C.17.3).
+
+Vendors differ in relationship types, so items are found by value type and concept, wherever they hang.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from lesiongraph.mining import dicom_values as values
+
+
+@dataclass
+class Item:
+    """One content item: `place` is its content item identifier ("1.4.2"), the root is "1"."""
+
+    dataset: Dataset
+    place: str
+    parent: Item | None = None
+    children: list[Item] = field(default_factory=list)
+
+    @property
+    def value_type(self) -> str:
+        """CONTAINER, NUM, SCOORD, IMAGE, CODE, TEXT, UIDREF …"""
+        return values.text(self.dataset, "ValueType")
+
+    @property
+    def concept(self) -> Code:
+        """The concept name; an empty code where there is none."""
+        return code_of(self.dataset, "ConceptNameCodeSequence")
+
+    @property
+    def code(self) -> Code:
+        """The value of a CODE item; an empty code where there is none."""
+        return code_of(self.dataset, "ConceptCodeSequence")
+
+    def descendants(self) -> Iterator[Item]:
+        """Give all items below, depth first, in the order of the document."""
+        for child in self.children:
+            yield child
+            yield from child.descendants()
+
+    def within(self, *stops: Code) -> Iterator[Item]:
+        """Give all items below, but nothing of containers named as one of `stops`."""
+        for child in self.children:
+            if child.value_type == "CONTAINER" and child.concept in stops:
+                continue
+            yield child
+            yield from child.within(*stops)
+
+
+def code_of(dataset: Dataset, keyword: str) -> Code:
+    """Return the first code of a code sequence; an empty code where there is none."""
+    sequence = dataset.get(keyword)
+    if not sequence:
+        return Code("", "", "")
+    entry = sequence[0]
+    value = next(
+        (text for key in ("CodeValue", "LongCodeValue", "URNCodeValue") if (text := values.text(entry, key))),
+        "",
+    )
+    return Code(value, values.text(entry, "CodingSchemeDesignator"), values.text(entry, "CodeMeaning"))
+
+
+def read_tree(dataset: Dataset) -> Item:
+    """Return the document's root; by-reference children are put where they are referred to."""
+    root = _item(dataset, "1", None)
+    by_place = {item.place: item for item in [root, *root.descendants()]}
+    for item in list(by_place.values()):
+        reference = item.dataset.get("ReferencedContentItemIdentifier")
+        if reference is None or item.parent is None:
+            continue
+        numbers = [reference] if isinstance(reference, int) else list(reference)
+        target = by_place.get(".".join(str(number) for number in numbers))
+        # Only leaves are followed: a reference to an ancestor would make the walk endless.
+        if target is not None and not item.children and target.value_type in ("SCOORD", "SCOORD3D", "IMAGE"):
+            item.parent.children.append(target)
+    return root
+
+
+def _item(dataset: Dataset, place: str, parent: Item | None) -> Item:
+    item = Item(dataset, place, parent)
+    for number, child in enumerate(dataset.get("ContentSequence") or [], 1):
+        item.children.append(_item(child, f"{place}.{number}", item))
+    return item
