@@ -1,0 +1,276 @@
+"""One patient of the phantom hospital, from plan to files: anatomy, lesions over time, scans, truth."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from lesiongraph.phantom.anatomy import Anatomy, sample_anatomy
+from lesiongraph.phantom.dicom import (
+    PatientRecord,
+    SeriesGeometry,
+    SeriesStyle,
+    StudyRecord,
+    outside_circle,
+    write_series,
+)
+from lesiongraph.phantom.lesions import PhantomLesion, place_lesion
+from lesiongraph.phantom.population import LesionCourse, PatientPlan, Visit, plan_patient
+from lesiongraph.phantom.reading import SeriesOnDisk, StudyToRead, read_study
+from lesiongraph.phantom.render import RenderedSeries, ScanPlan, render, sample_scan
+from lesiongraph.phantom.truth import SliceRow, TruthRow, write_rows
+
+REGIONS = ("chest", "abdomen", "chest-abdomen-pelvis")
+COVERED_FRACTION = 0.8  # a shorter scan is chosen where it shows this share of the lesions
+MOST_SLICES = 140  # keeps a study modest; a longer scan gets a wider interval
+PLACEMENT_TRIES = 6
+TRANSFER_SYNTAXES = {
+    str(ExplicitVRLittleEndian): 0.85,
+    str(RLELossless): 0.05,
+    str(JPEGLSLossless): 0.06,
+    str(JPEG2000Lossless): 0.04,
+}
+STORAGES = {"unsigned": 0.6, "signed": 0.25, "padded": 0.15}
+FLIPPED_ROWS_PROBABILITY = 0.15
+FOOT_FIRST_PROBABILITY = 0.2
+SCRAMBLED_NAMES_PROBABILITY = 0.3
+
+# Streams of random numbers within a patient: adding a draw to one leaves the others as they are.
+ANATOMY, PLACEMENT, SHAPE, SCAN, NOISE, STYLE, READING = range(10, 17)
+
+
+@dataclass(frozen=True)
+class PatientTask:
+    """One patient to make; small, so that it travels to another process."""
+
+    out: Path
+    index: int
+    rng_seed: int
+    rows: int
+
+    @property
+    def patient_id(self) -> str:
+        """PHANTOM-0001 for index 0."""
+        return f"PHANTOM-{self.index + 1:04d}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished patient lies."""
+        return self.out / "dicom" / self.patient_id
+
+    @property
+    def truth_path(self) -> Path:
+        """The patient's own truth table."""
+        return self.out / "truth" / "patients" / f"{self.patient_id}.csv"
+
+    @property
+    def slices_path(self) -> Path:
+        """The patient's own slice table."""
+        return self.out / "truth" / "patients" / f"{self.patient_id}-series.csv"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the patient is finished: the folder is moved into place last."""
+        return self.folder.is_dir()
+
+    def rng(self, *stream: int) -> np.random.Generator:
+        """Return the generator of one stream of this patient."""
+        return np.random.default_rng([self.rng_seed, self.index, *stream])
+
+
+def make_patient(task: PatientTask) -> None:
+    """Write one patient's DICOM and truth; the folder appears in `dicom/` whole, as the last act."""
+    part = task.out / "unfinished.part" / task.patient_id
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    plan = plan_patient(task.index, task.rng_seed)
+    anatomy = sample_anatomy(task.rng(ANATOMY))
+    lesions = _place_lesions(task, plan, anatomy)
+    truth: list[TruthRow] = []
+    slices: list[SliceRow] = []
+    for visit in plan.visits:
+        present = _lesions_at(task, plan, lesions, visit)
+        study_truth, study_slices = _make_study(task, plan, (anatomy, present), visit, part)
+        truth += study_truth
+        slices += study_slices
+    write_rows(task.truth_path, truth, TruthRow)
+    write_rows(task.slices_path, slices, SliceRow)
+    task.folder.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(task.folder)
+
+
+def _place_lesions(
+    task: PatientTask, plan: PatientPlan, anatomy: Anatomy
+) -> list[tuple[LesionCourse, PhantomLesion]]:
+    """Put each lesion where it first appears, away from the others where a few tries allow it."""
+    placed: list[tuple[LesionCourse, PhantomLesion]] = []
+    for course in plan.lesions:
+        rng = task.rng(PLACEMENT, course.identity)
+        for _ in range(PLACEMENT_TRIES):
+            lesion = place_lesion(anatomy, course.type, course.long_axis_mm, course.identity, rng)
+            if not any(_touch(lesion, other) for _, other in placed):
+                break
+        placed.append((course, lesion))
+    return placed
+
+
+def _touch(one: PhantomLesion, other: PhantomLesion) -> bool:
+    distance = np.linalg.norm(np.subtract(one.centre_mm, other.centre_mm))
+    return bool(distance < max(one.radii_mm) + max(other.radii_mm))
+
+
+def _lesions_at(
+    task: PatientTask,
+    plan: PatientPlan,
+    lesions: Sequence[tuple[LesionCourse, PhantomLesion]],
+    visit: Visit,
+) -> list[PhantomLesion]:
+    present = []
+    for course, lesion in lesions:
+        factor = course.factor(visit, plan.visits[course.first_study - 1])
+        if factor is not None:
+            present.append(lesion.scaled(factor, task.rng(SHAPE, course.identity, visit.number)))
+    return present
+
+
+def _make_study(
+    task: PatientTask,
+    plan: PatientPlan,
+    body: tuple[Anatomy, list[PhantomLesion]],
+    visit: Visit,
+    part: Path,
+) -> tuple[list[TruthRow], list[SliceRow]]:
+    anatomy, lesions = body
+    study = _study_record(task, plan, anatomy, visit)
+    folder = part / visit.date.isoformat()
+    storage = _draw(STORAGES, task.rng(STYLE, visit.number))
+    series = []
+    for number, scan in enumerate(_plan_scans(task, body, visit), start=1):
+        rendered = render(anatomy, lesions, scan, task.rng(NOISE, visit.number, number))
+        style = _draw_style(storage, task.rng(STYLE, visit.number, number))
+        geometry = _geometry(rendered, scan)
+        written = write_series(folder / f"series-{number}", rendered.hu, geometry, (study, number), style)
+        if storage == "padded":
+            _hide_outside_circle(rendered)
+        series.append(SeriesOnDisk(written, rendered))
+    to_read = StudyToRead(
+        plan=plan,
+        visit=visit,
+        study=study,
+        anatomy=anatomy,
+        lesions=lesions,
+        series=series,
+        folder=folder,
+        place=f"dicom/{task.patient_id}/{folder.name}",
+    )
+    truth = read_study(to_read, task.rng(READING, visit.number))
+    return truth, [row for one in series for row in _slice_rows(task, study, one)]
+
+
+def _study_record(task: PatientTask, plan: PatientPlan, anatomy: Anatomy, visit: Visit) -> StudyRecord:
+    birth_year = plan.visits[0].date.year - anatomy.age
+    patient = PatientRecord(
+        rng_seed=task.rng_seed,
+        patient_id=task.patient_id,
+        sex=anatomy.sex,
+        birth_date=f"{birth_year:04d}0101",
+    )
+    return StudyRecord(
+        patient=patient,
+        number=visit.number,
+        date=visit.date.strftime("%Y%m%d"),
+        time=visit.time,
+        description="CT follow-up" if visit.number > 1 else "CT staging",
+        table_zero_mm=float(task.rng(STYLE, visit.number, 0).integers(-900, 900)),
+    )
+
+
+def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> list[ScanPlan]:
+    """Choose the shortest scan that shows most lesions; a second series repeats it another way."""
+    anatomy, lesions = body
+    heights = np.array([lesion.centre_mm[2] for lesion in lesions])
+    scans = [
+        sample_scan(anatomy, task.rng(SCAN, visit.number, k), rows=task.rows, region=region)
+        for k, region in enumerate(REGIONS)
+    ]
+    shown = [
+        float(np.mean((scan.top_mm < heights) & (heights < scan.bottom_mm))) if len(heights) else 1.0
+        for scan in scans
+    ]
+    enough = [scan for scan, share in zip(scans, shown, strict=True) if share >= COVERED_FRACTION]
+    best = scans[int(np.argmax(shown))]
+    first = min(enough, key=lambda scan: scan.bottom_mm - scan.top_mm) if enough else best
+    first = _modest(first)
+    if visit.series == 1:
+        return [first]
+    other = sample_scan(anatomy, task.rng(SCAN, visit.number, len(REGIONS)), rows=task.rows, region=None)
+    # The same patient on the same table: only the reconstruction, the interval and the phase differ.
+    second = replace(
+        first,
+        slice_interval_mm=other.slice_interval_mm,
+        contrast_phase=other.contrast_phase,
+        noise_hu=other.noise_hu,
+        kernel=other.kernel,
+    )
+    return [first, _modest(second)]
+
+
+def _modest(scan: ScanPlan) -> ScanPlan:
+    smallest_mm = (scan.bottom_mm - scan.top_mm) / MOST_SLICES
+    if scan.slice_interval_mm >= smallest_mm:
+        return scan
+    return replace(scan, slice_interval_mm=float(np.ceil(2 * smallest_mm) / 2))
+
+
+def _geometry(rendered: RenderedSeries, scan: ScanPlan) -> SeriesGeometry:
+    return SeriesGeometry(
+        positions_mm=np.asarray(rendered.positions_mm, float),
+        pixel_mm=scan.pixel_mm,
+        first_x_mm=scan.centre_x_mm - (scan.columns - 1) / 2 * scan.pixel_mm,
+        first_y_mm=scan.centre_y_mm - (scan.rows - 1) / 2 * scan.pixel_mm,
+        thickness_mm=scan.slice_interval_mm,
+        kernel=str(scan.kernel),
+        contrast_phase=str(scan.contrast_phase),
+    )
+
+
+def _draw_style(storage: str, rng: np.random.Generator) -> SeriesStyle:
+    return SeriesStyle(
+        flip_rows=bool(rng.random() < FLIPPED_ROWS_PROBABILITY),
+        storage=storage,
+        transfer_syntax_uid=_draw(TRANSFER_SYNTAXES, rng),
+        foot_first=bool(rng.random() < FOOT_FIRST_PROBABILITY),
+        scrambled_names=bool(rng.random() < SCRAMBLED_NAMES_PROBABILITY),
+    )
+
+
+def _draw(weights: dict[str, float], rng: np.random.Generator) -> str:
+    shares = np.array(list(weights.values()))
+    return list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+
+
+def _hide_outside_circle(rendered: RenderedSeries) -> None:
+    """Nobody marks what the scanner did not reconstruct."""
+    outside = outside_circle(*rendered.hu.shape[1:])
+    for identity, ((first, row, column), block) in rendered.lesion_masks.items():
+        hidden = outside[row : row + block.shape[1], column : column + block.shape[2]]
+        rendered.lesion_masks[identity] = ((first, row, column), block & ~hidden)
+
+
+def _slice_rows(task: PatientTask, study: StudyRecord, one: SeriesOnDisk) -> list[SliceRow]:
+    return [
+        SliceRow(
+            patient_id=task.patient_id,
+            study_instance_uid=study.study_instance_uid,
+            series_instance_uid=one.written.series_instance_uid,
+            slice_index=index,
+            sop_instance_uid=uid,
+            z01=float(one.rendered.z01[index]),
+        )
+        for index, uid in enumerate(one.written.sop_instance_uids)
+    ]

@@ -1,0 +1,191 @@
+"""Who lies in the phantom hospital: types, sizes, studies and the course of each lesion, drawn from one seed.
+
+The figures were counted on the rebuilt DeepLesion metadata of the official splits 1 and 2 (27,406 lesions of
+3,760 patients; 2,618 typed lesions of 554 patients in split 2); Yan et al., CVPR 2018, state the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from lesiongraph.lesion import LESION_TYPES
+
+# Split 2, typed rows (n = 2,618): 116, 374, 353, 233, 1141, 100, 118, 183.
+TYPE_FRACTIONS = dict(
+    zip(LESION_TYPES, (0.0443, 0.1429, 0.1348, 0.0890, 0.4358, 0.0382, 0.0451, 0.0699), strict=True)
+)
+# The same rows: median long axis (mm) and standard deviation of its logarithm (skew below 0.4: lognormal).
+LONG_AXIS_BY_TYPE: dict[str, tuple[float, float]] = {
+    "bone": (14.1, 0.48),
+    "abdomen": (17.7, 0.65),
+    "mediastinum": (16.9, 0.46),
+    "liver": (18.0, 0.76),
+    "lung": (11.2, 0.76),
+    "kidney": (17.1, 0.65),
+    "soft tissue": (18.6, 0.56),
+    "pelvis": (20.4, 0.69),
+}
+# All typed rows have median 14.95 mm, all of DeepLesion 15.6 mm (Sec. 3): one factor lifts every type.
+SIZE_FACTOR = 15.6 / 14.95
+LONG_AXIS_RANGE_MM = (4.0, 170.0)  # 4 mm: 3rd percentile; 171 mm: the largest typed lesion
+# Patients with 1, 2, … 10, 11 or more studies (n = 3,760); mean 2.4, as 10,594 studies / 4,427 patients.
+STUDY_COUNTS = (1954, 704, 371, 243, 166, 106, 64, 44, 30, 22, 56)
+# Two lesions of one patient share their type in 58.5 % of pairs (split 2). Drawn from a common primary with
+# probability p each, they do so with p² + (1 − p²) Σ f² = 0.585, hence p = 0.66.
+SAME_TYPE_PROBABILITY = 0.66
+LESION_COUNTS = {2: 0.1, 3: 0.22, 4: 0.26, 5: 0.22, 6: 0.12, 7: 0.08}
+GSPS_FRACTION = 5  # one study in five is filed as GSPS
+TWO_SERIES_PROBABILITY = 0.15
+SECOND_READER_PROBABILITY = 0.1
+LATE_LESION_PROBABILITY = 0.25  # a lesion that appears after the first study
+VANISHING_PROBABILITY = 0.12  # a lesion that is gone before the last study
+TARGET_PROBABILITY = 0.6
+ATTENTION_TARGET, ATTENTION_OTHER = 0.92, 0.55  # chance that a visible lesion is marked in a study
+GROWTH_PER_MONTH = {"responding": -0.07, "stable": 0.0, "progressing": 0.06}
+GROWTH_DEVIATION = 0.03
+GROWTH_RANGE = (0.35, 1.8)  # of the size at first sight
+FIRST_DATE, LAST_FIRST_DATE = date(2008, 1, 7), date(2015, 12, 31)
+FOLLOW_UP_DAYS = (30, 120)
+DAYS_PER_MONTH = 30.44
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One study as planned. `months` counts from the first study."""
+
+    number: int
+    date: date
+    time: str
+    months: float
+    report_kind: str  # SR | GSPS
+    readers: tuple[int, ...]
+    series: int
+
+
+@dataclass(frozen=True)
+class LesionCourse:
+    """One lesion over time, as planned. Study numbers count from 1."""
+
+    identity: int
+    type: str
+    long_axis_mm: float  # when first present
+    first_study: int
+    last_study: int
+    growth_per_month: float  # of the logarithm of the long axis
+    attention: float
+
+    def factor(self, visit: Visit, first: Visit) -> float | None:
+        """Return its size in a study relative to the first one it is in; None where it is absent."""
+        if not self.first_study <= visit.number <= self.last_study:
+            return None
+        grown = np.exp(self.growth_per_month * (visit.months - first.months))
+        return float(np.clip(grown, *GROWTH_RANGE))
+
+
+@dataclass(frozen=True)
+class PatientPlan:
+    """Everything about a patient that is decided before anything is drawn."""
+
+    patient_id: str
+    index: int
+    labelled: bool
+    visits: tuple[Visit, ...]
+    lesions: tuple[LesionCourse, ...]
+
+
+def plan_patient(index: int, rng_seed: int) -> PatientPlan:
+    """Plan one patient; depends on the two numbers alone, not on how many patients there are.
+
+    Parameters
+    ----------
+    index
+        Position in the hospital, from 0.
+    rng_seed
+        The hospital's random seed, 0 or more.
+    """
+    rng = np.random.default_rng([rng_seed, index, 0])
+    visits = _plan_visits(index, rng_seed, rng)
+    return PatientPlan(
+        patient_id=f"PHANTOM-{index + 1:04d}",
+        index=index,
+        labelled=_is_labelled(index, rng_seed),
+        visits=visits,
+        lesions=_plan_lesions(len(visits), rng),
+    )
+
+
+def _is_labelled(index: int, rng_seed: int) -> bool:
+    """One patient of each pair carries coded sites: half of any hospital, chosen by the seed."""
+    first_of_pair = np.random.default_rng([rng_seed, index // 2, 1]).random() < 0.5
+    return bool(first_of_pair) == (index % 2 == 0)
+
+
+def _plan_visits(index: int, rng_seed: int, rng: np.random.Generator) -> tuple[Visit, ...]:
+    counts = np.array(STUDY_COUNTS, float)
+    number_of_visits = 1 + int(rng.choice(len(counts), p=counts / counts.sum()))
+    days = int(rng.integers(0, (LAST_FIRST_DATE - FIRST_DATE).days))
+    start = FIRST_DATE + timedelta(days=days)
+    # One phase a patient: the k-th study of a patient is GSPS once in five, spread evenly over the hospital.
+    phase = int(
+        np.random.default_rng([rng_seed, index // GSPS_FRACTION, 2]).permutation(GSPS_FRACTION)[
+            index % GSPS_FRACTION
+        ]
+    )
+    visits: list[Visit] = []
+    day = start
+    for number in range(1, number_of_visits + 1):
+        second = rng.random() < SECOND_READER_PROBABILITY
+        reader = int(rng.integers(0, 8))
+        visits.append(
+            Visit(
+                number=number,
+                date=day,
+                time=f"{rng.integers(7, 18):02d}{rng.integers(0, 60):02d}00",
+                months=(day - start).days / DAYS_PER_MONTH,
+                report_kind="GSPS" if (number + phase) % GSPS_FRACTION == 0 else "SR",
+                readers=(reader, (reader + 3) % 8) if second else (reader,),
+                series=2 if rng.random() < TWO_SERIES_PROBABILITY else 1,
+            )
+        )
+        day += timedelta(days=int(rng.integers(FOLLOW_UP_DAYS[0], FOLLOW_UP_DAYS[1] + 1)))
+    return tuple(visits)
+
+
+def _plan_lesions(studies: int, rng: np.random.Generator) -> tuple[LesionCourse, ...]:
+    count = int(rng.choice(list(LESION_COUNTS), p=list(LESION_COUNTS.values())))
+    primary = _draw_type(rng)
+    response = GROWTH_PER_MONTH[str(rng.choice(list(GROWTH_PER_MONTH), p=[0.4, 0.35, 0.25]))]
+    lesions = []
+    for identity in range(1, count + 1):
+        lesion_type = primary if rng.random() < SAME_TYPE_PROBABILITY else _draw_type(rng)
+        late = identity > 1 and rng.random() < LATE_LESION_PROBABILITY
+        first = int(rng.integers(1, studies + 1)) if late else 1
+        vanishes = rng.random() < VANISHING_PROBABILITY
+        last = int(rng.integers(first, studies + 1)) if vanishes else studies
+        target = rng.random() < TARGET_PROBABILITY
+        lesions.append(
+            LesionCourse(
+                identity=identity,
+                type=lesion_type,
+                long_axis_mm=draw_long_axis_mm(lesion_type, rng),
+                first_study=first,
+                last_study=last,
+                growth_per_month=float(rng.normal(response, GROWTH_DEVIATION)),
+                attention=ATTENTION_TARGET if target else ATTENTION_OTHER,
+            )
+        )
+    return tuple(lesions)
+
+
+def draw_long_axis_mm(lesion_type: str, rng: np.random.Generator) -> float:
+    """Draw a long axis (mm) for a lesion type, lognormal with DeepLesion's long tail."""
+    median, deviation = LONG_AXIS_BY_TYPE[lesion_type]
+    return float(np.clip(SIZE_FACTOR * median * rng.lognormal(0, deviation), *LONG_AXIS_RANGE_MM))
+
+
+def _draw_type(rng: np.random.Generator) -> str:
+    fractions = np.array(list(TYPE_FRACTIONS.values()))
+    return LESION_TYPES[int(rng.choice(len(fractions), p=fractions / fractions.sum()))]
