@@ -133,8 +133,9 @@ class SequenceSampler:
         """
         group = self._groups[self._group_of_row[anchor]]
         if letter == "E":
-            return np.setdiff1d(self._order, group.rows)
-        rows = group.rows[group.rows != anchor]
+            others: Rows = np.setdiff1d(self._order, group.rows)
+            return others
+        rows = _where(group.rows, group.rows != anchor)
         if letter == "D":
             return _where(rows, self._distances(anchor, rows, "location") > self.t_high)
         if "location" in self.cues:
@@ -149,13 +150,13 @@ class SequenceSampler:
     def _complete(self, sequence: Rows, rng: np.random.Generator) -> None:
         anchor = int(sequence[0])
         near = self._near_candidates(anchor)
-        if any(letter in near and not len(near[letter]) for letter in "BC"):
+        if self.relax and any(not len(rows) for rows in near.values()):
             sequence[1], sequence[2] = self._relaxed_pair(anchor, near, rng)
         else:
             for letter, rows in near.items():
                 sequence[LETTERS.index(letter)] = rng.choice(rows)
         if "D" in self.letters:
-            sequence[3] = self._draw_far(anchor, rng)
+            sequence[3] = self._draw_far(anchor, sequence[1:3], rng)
         if "E" in self.letters:
             sequence[4] = self._draw_other_type(anchor, rng)
 
@@ -173,17 +174,21 @@ class SequenceSampler:
         apart = self._distances(anchor, rows, "size")
         return {"B": rows[apart < self.t_low], "C": rows[apart > self.t_high]}
 
-    def _draw_far(self, anchor: int, rng: np.random.Generator) -> int:
+    def _draw_far(self, anchor: int, taken: Rows, rng: np.random.Generator) -> int:
+        """D; with `relax` farther than what was `taken` as B and C, which may then be far themselves."""
         rows = self._groups[self._group_of_row[anchor]].rows
+        taken = taken[taken >= 0]
+        floor = self._distances(anchor, taken, "location").max() if self.relax else 0.0
         # Most lesions of a type are far away: a few blind draws hit one, uniformly, without a scan.
         drawn = rng.choice(rows, size=_DRAWS_BEFORE_SCAN)
-        far = drawn[self._distances(anchor, drawn, "location") > self.t_high]
+        far = drawn[self._distances(anchor, drawn, "location") > max(self.t_high, floor)]
         if len(far):
             return int(far[0])
         strict = self.candidates(anchor, "D")
-        if len(strict):
+        strict = _where(strict, self._distances(anchor, strict, "location") > floor)
+        if len(strict) or not self.relax:
             return int(rng.choice(strict))
-        others = rows[rows != anchor]
+        others = rows[~np.isin(rows, [anchor, *taken])]
         return int(others[self._distances(anchor, others, "location").argmax()])
 
     def _draw_other_type(self, anchor: int, rng: np.random.Generator) -> int:
@@ -200,7 +205,8 @@ class SequenceSampler:
         rows = rows[rows != anchor]
         if "location" in self.cues:
             order = np.argsort(self._distances(anchor, rows, "location"), kind="stable")
-            rows = rows[order[:RELAXED_NEIGHBOURS]]
+            # One of the type is left over, to be D: farther away than B and C.
+            rows = rows[order[: max(1, min(RELAXED_NEIGHBOURS, len(rows) - 1))]]
         if "size" not in self.cues:
             return int(rows[0]), -1
         by_size = rows[np.argsort(self._distances(anchor, rows, "size"), kind="stable")]
@@ -268,10 +274,7 @@ class SequenceSampler:
             for start in range(0, len(group.rows), _BLOCK):
                 self._mark_near_block(group, group.rows[start : start + _BLOCK], has)
         elif "size" in self.cues:
-            tree = cKDTree(self._vectors["size"][group.rows])
-            reach = np.nextafter(self.t_low, 0)  # at most this is the same as less than t_low
-            near = tree.query_ball_point(self._vectors["size"][group.rows], reach, return_length=True)
-            has["B"][group.rows] = near > 1
+            has["B"][group.rows] = self._has_close_size(group)
             has["C"][group.rows] = self._has_far(group, "size")
         else:
             has["B"][group.rows] = len(group.rows) > 1
@@ -290,6 +293,15 @@ class SequenceSampler:
         apart = self._pair_distances(first, second, "size")
         has["B"][first[apart < self.t_low]] = True
         has["C"][first[apart > self.t_high]] = True
+
+    def _has_close_size(self, group: _Group) -> NDArray[np.bool_]:
+        if len(group.rows) < 2:
+            return np.zeros(len(group.rows), dtype=bool)
+        vectors = self._vectors["size"][group.rows]
+        nearest = cKDTree(vectors).query(vectors, k=2)[1]
+        own = nearest[:, 0] == np.arange(len(group.rows))
+        other = group.rows[np.where(own, nearest[:, 1], nearest[:, 0])]
+        return self._pair_distances(group.rows, other, "size") < self.t_low
 
     def _has_far(self, group: _Group, cue: str) -> NDArray[np.bool_]:
         """Whether each lesion of the group has one of the same type beyond `t_high` in `cue`."""

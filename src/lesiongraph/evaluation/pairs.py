@@ -145,7 +145,7 @@ def precision_recall_curve(
         raise ValueError(f"t2: expected values of at least t1 = {t1}, got {values[0]}")
     nodes = int(full.nodes.max(initial=-1)) + 1
     counts = [
-        pair_counts(instances, extract(full.edges[full.distances <= value], nodes)[full.nodes])
+        pair_counts(instances, extract(full.node_edges[full.distances <= value], nodes)[full.nodes])
         for value in values
     ]
     return PrecisionRecallCurve(

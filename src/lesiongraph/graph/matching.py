@@ -33,18 +33,23 @@ class MatchResult:
         of its own.
     nodes : (N,) int array
         Node of each lesion, in the order of first appearance.
-    edges : (E, 2) int array
+    node_edges : (E, 2) int array
         Edges left after Exclusion, as pairs of nodes, first < second, ascending.
     distances : (E,) float array
         Their Euclidean distances.
+    merge_edges : (P, 2) int array
+        Pairs of lesions (not nodes) of one study that were closer than T_1, ascending.
+    merge_distances : (P,) float array
     thresholded, excluded : int
         Edges between nodes that Threshold and Exclusion removed.
     """
 
     groups: Ints
     nodes: Ints
-    edges: Ints
+    node_edges: Ints
     distances: Floats
+    merge_edges: Ints
+    merge_distances: Floats
     thresholded: int
     excluded: int
 
@@ -62,13 +67,43 @@ class MatchResult:
         return [tuple(int(i) for i in part) for part in np.split(order, ends)[:-1]]
 
     @property
+    def edges(self) -> list[tuple[int, int, float]]:
+        """Edges left after Exclusion as (lesion, lesion, distance), the first lesion for a merged node."""
+        first = [lesions[0] for lesions in self.members]
+        return [
+            (first[a], first[b], float(distance))
+            for (a, b), distance in zip(self.node_edges, self.distances, strict=True)
+        ]
+
+    @property
     def nearest(self) -> Floats:
-        """Distance of each lesion's node to the nearest node it stays connected with; NaN for none."""
-        best = np.full(int(self.nodes.max(initial=-1)) + 1, np.inf)
+        """Length of the shortest edge, to another study or merged, at each lesion; NaN for a lesion alone."""
+        of_node = np.full(int(self.nodes.max(initial=-1)) + 1, np.inf)
         for column in (0, 1):
-            np.minimum.at(best, self.edges[:, column], self.distances)
+            np.minimum.at(of_node, self.node_edges[:, column], self.distances)
+        best: Floats = of_node[self.nodes]
+        for column in (0, 1):
+            np.minimum.at(best, self.merge_edges[:, column], self.merge_distances)
         best[np.isinf(best)] = np.nan
-        return best[self.nodes]
+        return best
+
+
+@dataclass(frozen=True)
+class _Edges:
+    ends: Ints  # (E, 2)
+    lengths: Floats  # (E,)
+
+    @staticmethod
+    def none() -> _Edges:
+        return _Edges(np.empty((0, 2), dtype=np.int64), np.empty(0))
+
+    def and_more(self, ends: Ints, lengths: Floats) -> _Edges:
+        return _Edges(np.concatenate([self.ends, ends]), np.concatenate([self.lengths, lengths]))
+
+    def ascending(self) -> _Edges:
+        ends = np.sort(self.ends, axis=1)
+        order = np.lexsort((ends[:, 1], ends[:, 0]))
+        return _Edges(ends[order], self.lengths[order])
 
 
 def match_lesions(
@@ -119,6 +154,7 @@ def match_lesions(
     # Sorted by study and value first: sums and ties then do not depend on the caller's order.
     canonical = np.lexsort((*vectors.T[::-1], study_codes))
     vectors, study_codes = vectors[canonical], study_codes[canonical]
+    close_pairs, close_distances = _pairs_to_merge(vectors, study_codes, t1)
     nodes, node_vectors, node_studies = merge(vectors, study_codes, t1, renormalise=renormalise)
     edges, distances = _complete_graph(node_vectors, node_studies, same_study_edges)
     complete = len(edges)
@@ -127,7 +163,9 @@ def match_lesions(
     edges, distances = exclude(edges, distances, node_studies, ties=ties)
     groups = extract(edges, len(node_vectors))[nodes]
     back = np.argsort(canonical)
-    return _in_input_order(groups[back], nodes[back], edges, distances, complete - close, close - len(edges))
+    merged = _Edges(canonical[close_pairs], close_distances)
+    kept = _Edges(edges, distances)
+    return _in_input_order(groups[back], nodes[back], kept, merged, (complete - close, close - len(edges)))
 
 
 def match_patients(
@@ -163,21 +201,19 @@ def match_patients(
             f"{len(study_array)} studies"
         )
     groups, nodes = np.zeros(len(vectors), dtype=np.int64), np.zeros(len(vectors), dtype=np.int64)
-    edges, distances = [np.empty((0, 2), dtype=np.int64)], [np.empty(0)]
-    thresholded = excluded = next_group = next_node = 0
+    kept, merged, removed = _Edges.none(), _Edges.none(), np.zeros(2, dtype=np.int64)
+    next_group = next_node = 0
     for rows in rows_by_value(owners):
         part = match_lesions(
             vectors[rows], study_array[rows], t1, t2,
             ties=ties, renormalise=renormalise, same_study_edges=same_study_edges,
         )  # fmt: skip
         groups[rows], nodes[rows] = part.groups + next_group, part.nodes + next_node
-        edges.append(part.edges + next_node)
-        distances.append(part.distances)
+        kept = kept.and_more(part.node_edges + next_node, part.distances)
+        merged = merged.and_more(rows[part.merge_edges], part.merge_distances)
+        removed += (part.thresholded, part.excluded)
         next_group, next_node = int(groups[rows].max()) + 1, int(nodes[rows].max()) + 1
-        thresholded, excluded = thresholded + part.thresholded, excluded + part.excluded
-    return _in_input_order(
-        groups, nodes, np.concatenate(edges), np.concatenate(distances), thresholded, excluded
-    )
+    return _in_input_order(groups, nodes, kept, merged, (int(removed[0]), int(removed[1])))
 
 
 def rows_by_value(values: ArrayLike) -> list[Ints]:
@@ -211,9 +247,7 @@ def merge(
         Plain means of the merged lesions.
     node_studies : (M,) int array
     """
-    pairs, distances = _pairs(vectors)
-    close = (studies[pairs[:, 0]] == studies[pairs[:, 1]]) & (distances < t1)
-    nodes = extract(pairs[close], len(vectors))
+    nodes = extract(_pairs_to_merge(vectors, studies, t1)[0], len(vectors))
     count = int(nodes.max(initial=-1)) + 1
     sums = np.zeros((count, vectors.shape[1]))
     np.add.at(sums, nodes, vectors)
@@ -304,6 +338,12 @@ def _pairs(vectors: Floats) -> tuple[Ints, Floats]:
     return pairs, pdist(vectors) if len(vectors) > 1 else np.empty(0)
 
 
+def _pairs_to_merge(vectors: Floats, studies: Ints, t1: float) -> tuple[Ints, Floats]:
+    pairs, distances = _pairs(vectors)
+    close = (studies[pairs[:, 0]] == studies[pairs[:, 1]]) & (distances < t1)
+    return pairs[close], distances[close]
+
+
 def _complete_graph(vectors: Floats, studies: Ints, same_study_edges: bool) -> tuple[Ints, Floats]:
     """Step 1: the intra-patient lesion graph."""
     edges, distances = _pairs(vectors)
@@ -321,14 +361,18 @@ def _renumber(labels: NDArray[np.integer]) -> Ints:
     return rank[inverse]
 
 
-def _in_input_order(groups: Ints, nodes: Ints, edges: Ints, distances: Floats, *counts: int) -> MatchResult:
+def _in_input_order(
+    groups: Ints, nodes: Ints, kept: _Edges, merged: _Edges, removed: tuple[int, int]
+) -> MatchResult:
     """Renumber groups and nodes by first appearance, and the edges with them."""
     new_nodes = _renumber(nodes)
     translation = np.zeros(int(nodes.max(initial=-1)) + 1, dtype=np.int64)
     translation[nodes] = new_nodes
-    renamed = np.sort(translation[edges], axis=1) if len(edges) else edges
-    order = np.lexsort((renamed[:, 1], renamed[:, 0]))
-    return MatchResult(_renumber(groups), new_nodes, renamed[order], distances[order], *counts)
+    kept = _Edges(translation[kept.ends], kept.lengths).ascending()
+    merged = merged.ascending()
+    return MatchResult(
+        _renumber(groups), new_nodes, kept.ends, kept.lengths, merged.ends, merged.lengths, *removed
+    )
 
 
 def _check(embeddings: ArrayLike, studies: ArrayLike, t1: float, t2: float, ties: str) -> tuple[Floats, Ints]:
