@@ -56,6 +56,7 @@ class EmbeddingRecipe:
     margins: tuple[float, float, float] = (0.1, 0.2, 0.4)  # Sec. 6.1: m1, m2, m3
     t_low: float = 0.02  # Sec. 6.1
     t_high: float = 0.1  # Sec. 6.1
+    relax_sequences: bool = False  # ours: nearest instead of none where few lesions are within t_low
     sequences_per_batch: int = 24  # Sec. 6.1: S
     learning_rate: float = 0.002  # Sec. 6.1
     learning_rate_low: float = 0.0002  # Sec. 6.1: from `step_drop` on, and in refinement
@@ -110,6 +111,7 @@ DEMO = dataclasses.replace(
         PAPER.embedding,
         trunk="narrow",
         train_trunk=False,
+        relax_sequences=True,
         fc_width=128,
         steps=600,
         step_drop=450,

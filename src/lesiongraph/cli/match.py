@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lesiongraph.cli.console import progress, show_report, show_rows
+from lesiongraph.cli.console import show_report, show_rows
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, CsvOption, JsonFlag, WorkspaceOption
 
 
@@ -28,10 +28,7 @@ def match(
     from lesiongraph.pipeline.match import match as run
     from lesiongraph.workspace import Workspace
 
-    with progress() as callback:
-        rows, report = run(
-            Workspace(workspace), patient=patient, t1=t1, t2=t2, feature=feature, progress=callback
-        )
+    rows, report = run(Workspace(workspace), patient=patient, t1=t1, t2=t2, feature=feature)
     if json:
         show_report(report, True)
     if csv is not None or not json:

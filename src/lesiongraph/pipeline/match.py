@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import networkx as nx
-import numpy as np
 import pandas as pd
 
 from lesiongraph.errors import UnknownPatientError
-from lesiongraph.graph import MatchResult, match_lesions, write_graphml
-from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.graph import MatchResult, match_patients, write_edge_table, write_graphml
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.recipe import MatchingRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
@@ -23,7 +21,6 @@ def match(
     t1: float | None = None,
     t2: float | None = None,
     feature: str = "embedding",
-    progress: Progress = silent,
 ) -> tuple[pd.DataFrame, RunReport]:
     """Group the lesions of each patient, or of one; `distance` is to the nearest lesion of the group.
 
@@ -44,13 +41,15 @@ def match(
         key = fingerprint(workspace.key(feature), feature, t1, t2)
         report.already_done = workspace.is_current("groups", key)
         if not report.already_done:
-            rows, graph = _match_all(vectors, t1, t2, report, progress)
+            result = match_patients(
+                vectors.matrix, vectors.lesions.patient_id, vectors.lesions.study_instance_uid, t1, t2
+            )
+            graph = _graph(vectors, result)
             with workspace.write("groups", key) as folder:
-                folder.write_table("groups", rows)
+                folder.write_table("groups", _rows(vectors, result))
+                folder.write_json("thresholds", {"t1": t1, "t2": t2, "feature": feature})
                 write_graphml(graph, folder.path / "lesion_graph.graphml")
-                folder.write_table(
-                    "edges", nx.to_pandas_edgelist(graph, source="lesion_a", target="lesion_b")
-                )
+                write_edge_table(graph, folder.path / "edges.parquet")
         rows = workspace.open("groups", "match").read_table("groups")
         if patient is not None:
             rows = rows[rows.patient == patient].reset_index(drop=True)
@@ -62,43 +61,27 @@ def match(
     return rows, report
 
 
-def _match_all(
-    vectors: Vectors, t1: float, t2: float, report: RunReport, progress: Progress
-) -> tuple[pd.DataFrame, nx.Graph]:
+def _rows(vectors: Vectors, result: MatchResult) -> pd.DataFrame:
     lesions = vectors.lesions
-    patients = list(lesions.groupby("patient_id").indices.items())
-    tables, graph = [], nx.Graph()
-    for done, (_, positions) in enumerate(patients, start=1):
-        own = lesions.iloc[positions].reset_index(drop=True)
-        studies, _ = pd.factorize(own.study_instance_uid)
-        result = match_lesions(vectors.matrix[positions], studies, t1, t2)
-        tables.append(_rows(own, result))
-        _add_to_graph(graph, own, result)
-        report.counts["edges"] += len(result.edges)
-        progress("match patients", done, len(patients))
-    return pd.concat(tables, ignore_index=True)[COLUMNS], graph
-
-
-def _rows(own: pd.DataFrame, result: MatchResult) -> pd.DataFrame:
-    nearest = np.full(len(own), np.nan)
-    for i, j, distance in result.edges:
-        for end in (int(i), int(j)):
-            nearest[end] = np.nanmin([nearest[end], distance])
     rows = pd.DataFrame(
         {
-            "patient": own.patient_id,
-            "group": np.asarray(result.groups) + 1,
-            "lesion": own.lesion_id,
-            "study": own.study_instance_uid,
-            "study_date": own.study_date,
-            "distance": nearest.round(6),
+            "patient": lesions.patient_id,
+            "group": result.groups,
+            "lesion": lesions.lesion_id,
+            "study": lesions.study_instance_uid,
+            "study_date": lesions.study_date,
+            "distance": result.nearest.round(6),
         }
     )
-    return rows.sort_values(["group", "study_date", "study", "lesion"])
+    # groups are counted from 1 within each patient, as a reader of one patient's list expects
+    rows["group"] = rows.groupby("patient").group.transform(lambda numbers: pd.factorize(numbers)[0] + 1)
+    return rows.sort_values(["patient", "group", "study_date", "study", "lesion"], ignore_index=True)[COLUMNS]
 
 
-def _add_to_graph(graph: nx.Graph, own: pd.DataFrame, result: MatchResult) -> None:
-    for row, group in zip(own.itertuples(), result.groups, strict=True):
+def _graph(vectors: Vectors, result: MatchResult) -> nx.Graph:
+    """Return the intra-patient lesion graph: a node a lesion, an edge where Algorithm 1 kept one."""
+    graph = nx.Graph()
+    for row, group in zip(vectors.lesions.itertuples(), result.groups, strict=True):
         graph.add_node(
             row.lesion_id,
             patient=row.patient_id,
@@ -106,7 +89,11 @@ def _add_to_graph(graph: nx.Graph, own: pd.DataFrame, result: MatchResult) -> No
             study_date=row.study_date,
             type=row.type,
             long_mm=float(row.long_mm),
-            group=f"{row.patient_id}/{int(group) + 1}",
+            group=int(group),
         )
+    ids = vectors.lesions.lesion_id.tolist()
     for i, j, distance in result.edges:
-        graph.add_edge(own.lesion_id[int(i)], own.lesion_id[int(j)], distance=float(distance))
+        graph.add_edge(ids[i], ids[j], distance=distance, kind="inter-study match")
+    for (i, j), distance in zip(result.merge_edges, result.merge_distances, strict=True):
+        graph.add_edge(ids[i], ids[j], distance=float(distance), kind="intra-study merge")
+    return graph

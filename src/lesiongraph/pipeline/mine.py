@@ -14,6 +14,7 @@ from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
 from lesiongraph.mining import MiningResult, assign_subsets, merge_results, mine_sources, open_series
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
 from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport, Workspace
 
 OFF_BODY = "off the body"
@@ -84,12 +85,12 @@ def _faults(
             continue
         try:
             reader = reader or open_series(series.to_dict(), slices.sort_values("slice_index"))
-            mask = body_mask(reader.read([int(slice_index)])[0], (series.spacing_y_mm, series.spacing_x_mm))
+            body = body_mask(reader.read([int(slice_index)])[0], plane_spacing(series.to_dict()))
         except LesionGraphError as error:
             faults += [(index, f"{UNREADABLE}: {_cause(error)}") for index in on_slice.index]
             continue
         for index, row in on_slice.iterrows():
-            if not on_body(mask, BoundingBox(row.x0, row.y0, row.x1, row.y1)):
+            if not on_body(body.patient, BoundingBox(row.x0, row.y0, row.x1, row.y1)):
                 faults.append((index, OFF_BODY))
     return faults
 

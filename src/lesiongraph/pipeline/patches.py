@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from lesiongraph.errors import LesionGraphError, NotEnoughDataError
-from lesiongraph.imaging import PatchStore, PatchWriter, cut_patch
+from lesiongraph.imaging import PatchStore, PatchWriter, cut_patch, patch_provenance
 from lesiongraph.lesion import KEPT, BoundingBox
 from lesiongraph.mining import SliceReader, open_series
 from lesiongraph.pipeline.catalogue import read_catalogue
@@ -50,7 +50,7 @@ def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Pr
     unreadable: dict[str, int] = {}
     written = 0
     with workspace.write("patches", key) as folder:
-        with PatchWriter(folder.path / "patches", recipe) as writer:
+        with PatchWriter(folder.path / "patches", patch_provenance(recipe)) as writer:
             for series_uid, marks in todo.groupby("series_instance_uid"):
                 slices = slices_of[series_uid].sort_values("slice_index")
                 series = series_rows.loc[series_uid].to_dict()

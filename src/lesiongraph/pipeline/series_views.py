@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +22,7 @@ from lesiongraph.lesion import BoundingBox
 from lesiongraph.mining import MiningResult, SliceReader, open_series
 
 _SLICES_AT_ONCE = 8
+_USUAL_SPACING_MM = 0.8
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def view_all(jobs: Sequence[SeriesJob], workers: int) -> Iterator[SeriesView]:
 
 def view_series(job: SeriesJob) -> SeriesView:
     """Read one series once: the SSBR inputs of all its slices, x and y of its marks."""
-    spacing = (float(job.series["spacing_y_mm"]), float(job.series["spacing_x_mm"]))  # type: ignore[arg-type]
+    spacing = plane_spacing(job.series)
     flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
     marks_at = {int(index): rows for index, rows in job.marks.groupby("slice_index")}
     inputs, indices = [], []
@@ -108,7 +109,7 @@ def _place(
     body = body_mask(hu, spacing)
     for row in marks.itertuples():
         box = BoundingBox(row.x0, row.y0, row.x1, row.y1).flipped(hu.shape[1], hu.shape[0], *flips)
-        x, y = relative_xy(body, box.centre)
+        x, y = relative_xy(body.mask, box.centre)
         yield row.lesion_id, (x, y, body.flag)
 
 
@@ -124,6 +125,17 @@ def _readable(reader: SliceReader, indices: Sequence[int]) -> Iterator[tuple[int
                     yield index, reader.read([index])[0]
                 except LesionGraphError:
                     continue
+
+
+def plane_spacing(series: Mapping[str, object]) -> tuple[float, float]:
+    """In-plane spacing (y, x) mm of a SERIES row for finding the body.
+
+    A series without a usable spacing (flagged by mining) counts as a usual adult field of view: 0.8 mm.
+    The body mask tolerates that; no length in mm is ever computed from it.
+    """
+    found = [float(str(series[f"spacing_{axis}_mm"])) for axis in "yx"]
+    y, x = (value if math.isfinite(value) and value > 0 else _USUAL_SPACING_MM for value in found)
+    return y, x
 
 
 def interval_mm(positions_mm: np.ndarray) -> float:

@@ -1,0 +1,192 @@
+"""Features + types → one row of Table 1, and the matching curve of Fig. 8 where the truth is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lesiongraph.errors import NotEnoughDataError, TableSchemaError, UsageError
+from lesiongraph.evaluation import (
+    PrecisionRecallCurve,
+    classification_accuracy,
+    evaluate_features,
+    precision_recall_curve,
+)
+from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.pipeline.vectors import FEATURES, Vectors, read_vectors
+from lesiongraph.recipe import EvaluationRecipe, MatchingRecipe
+from lesiongraph.workspace import RunReport, Workspace
+
+SPLITS = ("train", "val", "test")
+SUBSETS = ("pool", "seed", "validation", "test")
+TRUTH_COLUMNS = ("tracking_uid", "identity")
+
+
+def evaluate(
+    workspace: Workspace,
+    *,
+    feature: str = "embedding",
+    split: str = "test",
+    subset: str | None = None,
+    other_patients: bool = False,
+    k: int = 5,
+    location: str = "stated",
+    truth: Path | None = None,
+    rng_seed: int = 0,
+) -> dict[str, Any]:
+    """Score a feature on the typed lesions of a split that are not possibly noisy.
+
+    Returns
+    -------
+    dict
+        The keys of Table 1 (type_are, location_are, size_are, purity, nmi, accuracy: percent or None;
+        n; k), what was scored, the run report, and `matching` where `truth` is given.
+
+    Raises
+    ------
+    UsageError
+        If an option's value is unknown.
+    NotEnoughDataError
+        If the split holds no typed lesion with that feature.
+    """
+    _check_options(feature=feature, split=split, subset=subset, location=location)
+    report = RunReport("evaluate", rng_seed=rng_seed)
+    vectors = feature_vectors(workspace, feature, location)
+    rows = scored_rows(vectors.lesions, split, subset)
+    if not len(rows):
+        raise NotEnoughDataError(
+            "Evaluation", f"typed lesions of split {split}" + (f", subset {subset}" if subset else ""), 0,
+            "Choose another --split or --subset; `lesiongraph catalogue` shows which lesions have a type.",
+        )  # fmt: skip
+    rows = _with_cues(vectors.lesions, rows, report)
+    matrix = _scaled(vectors, rows, feature)
+    lesions = vectors.lesions.iloc[rows]
+    recipe = EvaluationRecipe()
+    row = evaluate_features(
+        matrix[rows],
+        lesions.type.to_numpy(str),
+        _complete(lesions[["lx", "ly", "lz"]]),
+        _complete(lesions[["long_mm", "short_mm"]]),
+        lesions.patient_id.to_numpy(str),
+        k=k,
+        other_patients=other_patients,
+        rng_seed=rng_seed,
+        clusters=recipe.clusters,
+        kmeans_starts=recipe.kmeans_starts,
+    )
+    row = dataclasses.replace(row, accuracy=_accuracy(matrix, vectors.lesions, rows))
+    result: dict[str, Any] = {"feature": feature, **row.to_dict()}
+    result.update(split=split, subset=subset, other_patients=other_patients, location=location)
+    if truth is not None:
+        curve = matching_curve(vectors, read_instances(truth), split)
+        f1, t2 = curve.best_f1
+        result["matching"] = {"area": curve.area, "best_f1": f1, "best_t2": t2}
+    result["run"] = report.finish().as_dict()
+    return result
+
+
+def feature_vectors(workspace: Workspace, feature: str, location: str = "stated") -> Vectors:
+    """Return the vectors that retrieval ranks by; location and size need no image.
+
+    Location and size come unscaled here: each dimension is divided by its maximum over the rows scored.
+    """
+    if feature in ("embedding", "initial"):
+        return read_vectors(workspace, feature, location)
+    lesions = kept_lesions(workspace, location)
+    columns = ["lx", "ly", "lz"] if feature == "location" else ["long_mm", "short_mm"]
+    known = lesions[columns].notna().all(axis=1)
+    lesions = lesions[known].reset_index(drop=True)
+    return Vectors(lesions[columns].to_numpy(float), lesions)
+
+
+def scored_rows(lesions: pd.DataFrame, split: str, subset: str | None = None) -> np.ndarray:
+    """Return the rows (n,) of typed, not possibly noisy lesions of a split, or of one subset of it."""
+    chosen = (lesions.type != "") & ~lesions.possibly_noisy & (lesions.split == split)
+    if subset is not None:
+        chosen &= lesions.subset == subset
+    return np.flatnonzero(chosen)
+
+
+def read_instances(truth: Path) -> pd.Series:
+    """Return the true lesion identity of each mark, by tracking UID.
+
+    Raises
+    ------
+    TableSchemaError
+        If the file cannot be read or lacks a column.
+    """
+    try:
+        table = pd.read_csv(truth, dtype=str).fillna("")
+    except (OSError, ValueError) as error:
+        raise TableSchemaError(truth, f"a CSV with columns {', '.join(TRUTH_COLUMNS)}", str(error)) from error
+    missing = [name for name in TRUTH_COLUMNS if name not in table]
+    if missing:
+        raise TableSchemaError(truth, f"columns {', '.join(TRUTH_COLUMNS)}", f"no {', '.join(missing)}")
+    table = table[table.tracking_uid != ""].drop_duplicates("tracking_uid")
+    return table.set_index("tracking_uid").identity
+
+
+def matching_curve(vectors: Vectors, instances: pd.Series, split: str | None = None) -> PrecisionRecallCurve:
+    """Return Fig. 8's curve for the lesions whose identity is known, of one split or of all."""
+    lesions = vectors.lesions
+    known = lesions.tracking_uid.isin(instances.index)
+    if split is not None:
+        known &= lesions.split == split
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        raise NotEnoughDataError(
+            "Matching curve", "lesions with a known identity", 0, "Is this the truth of this hospital?"
+        )
+    own = lesions.iloc[rows]
+    return precision_recall_curve(
+        vectors.matrix[rows], own.patient_id.to_numpy(str), own.study_instance_uid.to_numpy(str),
+        instances.loc[own.tracking_uid].to_numpy(str), t1=MatchingRecipe().t1,
+    )  # fmt: skip
+
+
+def _check_options(*, feature: str, split: str, subset: str | None, location: str) -> None:
+    for name, value, known in (
+        ("feature", feature, FEATURES),
+        ("split", split, SPLITS),
+        ("subset", subset, (None, *SUBSETS)),
+        ("location", location, ("stated", "ours")),
+    ):
+        if value not in known:
+            raise UsageError(f"--{name} {value}: expected one of {', '.join(str(k) for k in known if k)}.")
+
+
+def _with_cues(lesions: pd.DataFrame, rows: np.ndarray, report: RunReport) -> np.ndarray:
+    """Leave out, and count, rows that lack a location or size which others have."""
+    for name, columns in (("location", ["lx", "ly", "lz"]), ("size", ["long_mm", "short_mm"])):
+        known = lesions.iloc[rows][columns].notna().all(axis=1).to_numpy()
+        if known.any() and not known.all():
+            report.counts[f"left out for want of a {name}"] = int((~known).sum())
+            rows = rows[known]
+    return rows
+
+
+def _scaled(vectors: Vectors, rows: np.ndarray, feature: str) -> np.ndarray:
+    """Divide each dimension of location and size by its maximum over the rows scored (Sec. 6.1)."""
+    if feature in ("location", "size"):
+        return np.asarray(vectors.matrix / vectors.matrix[rows].max(axis=0))
+    return vectors.matrix
+
+
+def _accuracy(matrix: np.ndarray, lesions: pd.DataFrame, rows: np.ndarray) -> float | None:
+    """Accuracy (percent) of the softmax classifier of the seeds, on the scored rows that are no seeds."""
+    seeds = scored_rows(lesions, "val", "seed")
+    tested = np.setdiff1d(rows, seeds)
+    if not len(seeds) or not len(tested):
+        return None
+    types = lesions.type.to_numpy(str)
+    accuracy = classification_accuracy(matrix[seeds], types[seeds], matrix[tested], types[tested])
+    return None if accuracy is None else 100 * accuracy
+
+
+def _complete(values: pd.DataFrame) -> np.ndarray | None:
+    """Return the values (n, d), or None where one is missing: the figure then cannot be computed."""
+    return values.to_numpy(float) if values.notna().all(axis=None) else None
