@@ -3,5 +3,6 @@
 from lesiongraph.mining.readers import SliceReader, open_series
 from lesiongraph.mining.result import MiningResult, merge_results
 from lesiongraph.mining.sources import mine_sources
+from lesiongraph.mining.subsets import assign_subsets
 
-__all__ = ["MiningResult", "SliceReader", "merge_results", "mine_sources", "open_series"]
+__all__ = ["MiningResult", "SliceReader", "assign_subsets", "merge_results", "mine_sources", "open_series"]

@@ -12,7 +12,7 @@ from lesiongraph.lesion import Axis, BoundingBox
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import About, FoundMark, ImageRef, RejectedMark, place_axes
-from lesiongraph.mining.pairing import pair_lines
+from lesiongraph.mining.pairing import find_ticks, pair_lines
 from lesiongraph.mining.sites import type_of_text
 
 PIXEL_ORIGIN_PX = 0.5  # PS3.3 C.10.5.1.2: the origin is the corner, not the centre, of the first pixel
@@ -70,20 +70,23 @@ def read_gsps(dataset: Dataset, archive: DicomArchive) -> list[FoundMark | Rejec
         frame = _DisplayedArea.of(dataset, keys[0], image)
         graphics.setdefault(keys[0], []).extend(_graphics(drawn, number, frame))
         names.setdefault(keys[0], []).extend(_type_names(annotation, number, frame))
-    for key, found in graphics.items():
-        placed = archive.image(*key)
-        if placed is not None:
-            marks += _marks_on(placed, found, names[key])
+    placed = [(image, graphics[key], names[key]) for key in graphics if (image := archive.image(*key))]
+    tick_lengths_px: list[float] = []
+    for image, found, _ in placed:
+        lines = [line for graphic in found if (line := graphic.line) is not None]
+        tick_lengths_px += [lines[i].length_px for i in find_ticks(lines, image)]
+    for image, found, texts in placed:
+        marks += _marks_on(image, found, texts, tick_lengths_px)
     return marks
 
 
 def _marks_on(
-    image: ImageRef, graphics: list[Graphic], names: list[TypeName]
+    image: ImageRef, graphics: list[Graphic], names: list[TypeName], tick_lengths_px: list[float]
 ) -> list[FoundMark | RejectedMark]:
     drawn = [(graphic, line) for graphic in graphics if (line := graphic.line) is not None]
     others = [graphic for graphic in graphics if graphic.line is None]
     lines = [line for _, line in drawn]
-    pairing = pair_lines(lines, image)
+    pairing = pair_lines(lines, image, tick_lengths_px)
     pairs = [(drawn[i][0], drawn[j][0]) for i, j in pairing.pairs]
     types = _types_of_pairs(pairs, names)
     marks: list[FoundMark | RejectedMark] = []

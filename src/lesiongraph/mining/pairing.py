@@ -16,9 +16,9 @@ from lesiongraph.mining.marks import (
 )
 
 TICK_SHARE = 0.2  # ours: a line this short, across the middle of another, is a tick (Agfa)
-TICK_TWIN_SHARE = 0.5  # ours: up to here it is a tick if it is as long as a certain tick
-TICK_ANGLE_DEG = 5.0  # ours: software draws ticks exactly across
+TICK_ANGLE_DEG = 5.0  # ours: software draws ticks exactly across; integer coordinates blur that
 TICK_CENTRE = 0.1  # ours: how far from the middle (share of the length) a tick may stand
+SAME_LENGTH = 0.03  # ours: the ticks of one workstation are equally long
 EXACT_UP_TO = 14  # ours: more lines than this that all cross are paired greedily
 
 
@@ -31,16 +31,18 @@ class Pairing:
     single: list[int] = field(default_factory=list)
 
 
-def pair_lines(lines: Sequence[Axis], image: ImageRef) -> Pairing:
-    """Pair crossing, near-perpendicular lines: as many pairs as possible, then the best fitting."""
-    ticks = _ticks(lines, image)
+def pair_lines(lines: Sequence[Axis], image: ImageRef, tick_lengths_px: Sequence[float] = ()) -> Pairing:
+    """Pair crossing, near-perpendicular lines: as many pairs as possible, then the best fitting.
+
+    `tick_lengths_px` are lengths of ticks seen elsewhere in the same object: one workstation draws all
+    its ticks alike.
+    """
+    ticks = set(find_ticks(lines, image, tick_lengths_px))
     cost: dict[tuple[int, int], float] = {}
     for i in range(len(lines)):
         for j in range(i + 1, len(lines)):
-            if i in ticks or j in ticks or not axes_cross(lines[i], lines[j]):
-                continue
-            off = abs(90 - angle_between_deg(lines[i], lines[j], image))
-            if off <= PERPENDICULAR_TOLERANCE_DEG:
+            if i not in ticks and j not in ticks and _may_be_diameters(lines[i], lines[j], image):
+                off = abs(90 - angle_between_deg(lines[i], lines[j], image))
                 cost[i, j] = off / PERPENDICULAR_TOLERANCE_DEG + _eccentricity(lines[i], lines[j])
     pairs: list[tuple[int, int]] = []
     for component in _components(cost):
@@ -56,27 +58,45 @@ def _eccentricity(first: Axis, second: Axis) -> float:
     return 2.0 if where is None else sum(abs(share - 0.5) for share in where)
 
 
-def _ticks(lines: Sequence[Axis], image: ImageRef) -> set[int]:
-    def share(i: int, j: int) -> float:
-        """Length of line i as a share of line j if it stands across its middle, else infinity."""
-        where = crossing(lines[i], lines[j])
-        if i == j or where is None or lines[j].length_px == 0:
-            return float("inf")
-        off = abs(90 - angle_between_deg(lines[i], lines[j], image))
-        if off > TICK_ANGLE_DEG or any(abs(part - 0.5) > TICK_CENTRE for part in where):
-            return float("inf")
-        return lines[i].length_px / lines[j].length_px
+def find_ticks(lines: Sequence[Axis], image: ImageRef, tick_lengths_px: Sequence[float] = ()) -> list[int]:
+    """Return which lines are ticks: small lines that a workstation adds across the middle of a line.
 
-    shares = [min((share(i, j) for j in range(len(lines))), default=1.0) for i in range(len(lines))]
-    certain = [i for i, least in enumerate(shares) if least <= TICK_SHARE]
-    lengths = [lines[i].length_px for i in certain]
-    twins = [
-        i
-        for i, least in enumerate(shares)
-        if least <= TICK_TWIN_SHARE
-        and any(abs(lines[i].length_px - length) <= 0.05 * length for length in lengths)
-    ]
-    return {*certain, *twins}
+    A tick looks like a short axis. It is told by being very short against its line; by being as long as a
+    tick seen elsewhere; or by a twin: two equal lines, each across the middle of one of two longer lines
+    that cross each other.
+    """
+    across = {
+        (i, j)
+        for i in range(len(lines))
+        for j in range(len(lines))
+        if i != j and lines[i].length_px < lines[j].length_px and _stands_across(lines[i], lines[j], image)
+    }
+    ticks = {i for i, j in across if lines[i].length_px <= TICK_SHARE * lines[j].length_px}
+    known = [*tick_lengths_px, *(lines[i].length_px for i in ticks)]
+    ticks |= {i for i, _ in across if any(_same_length(lines[i].length_px, length) for length in known)}
+    for i, a in across:
+        for j, b in across:
+            distinct = len({i, a, j, b}) == 4 and _same_length(lines[i].length_px, lines[j].length_px)
+            if distinct and _may_be_diameters(lines[a], lines[b], image):
+                ticks |= {i, j}
+    return sorted(ticks)
+
+
+def _stands_across(tick: Axis, line: Axis, image: ImageRef) -> bool:
+    """Whether one line stands square on the middle of the other, with its own middle."""
+    where = crossing(tick, line)
+    if where is None or any(abs(share - 0.5) > TICK_CENTRE for share in where):
+        return False
+    return abs(90 - angle_between_deg(tick, line, image)) <= TICK_ANGLE_DEG
+
+
+def _same_length(first_px: float, second_px: float) -> bool:
+    return abs(first_px - second_px) <= SAME_LENGTH * max(first_px, second_px)
+
+
+def _may_be_diameters(first: Axis, second: Axis, image: ImageRef) -> bool:
+    off = abs(90 - angle_between_deg(first, second, image))
+    return off <= PERPENDICULAR_TOLERANCE_DEG and axes_cross(first, second)
 
 
 def _components(cost: dict[tuple[int, int], float]) -> list[list[int]]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.sr._snomed_dict import mapping as snomed_mapping
+from pydicom.sr._snomed_dict import mapping as snomed_mapping  # the table behind `Code` equality
 from pydicom.sr.coding import Code
 
 from lesiongraph.lesion import Axis
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.contour import contour_axes
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import About, FoundMark, ImageRef, RejectedMark, place_axes
+from lesiongraph.mining.mask import polygon_diameters
 from lesiongraph.mining.pairing import pair_lines
 from lesiongraph.mining.sites import type_of_site
 from lesiongraph.mining.sr_tree import Item, read_tree
@@ -83,7 +83,7 @@ def _read_group(group: Item, items: list[Item], archive: DicomArchive) -> list[F
     shapes = _shapes(items)
     long_axes = _lines(items, LONG_AXES)
     short_axes = _lines(items, SHORT_AXES)
-    if long_axes and short_axes:
+    if len(long_axes) == len(short_axes) == 1:
         return [_place(long_axes[0], short_axes[0], archive, about)]
     lines = [shape for shape in shapes if shape.line is not None]
     if len(lines) >= 2:
@@ -193,7 +193,7 @@ def _pair(shapes: list[Shape], archive: DicomArchive, about: About) -> list[Foun
     for shape in shapes:
         by_image.setdefault((shape.image_uid, shape.frame), []).append(shape)
     for (uid, frame), drawn in by_image.items():
-        item = [{**about, "source_item": f"{about['source_item']} {shape.place}"} for shape in drawn]
+        item = [_at(about, shape) for shape in drawn]
         image = archive.image(uid, frame)
         if image is None:
             marks += [_reject(_absent(s, archive), item[i], s, archive) for i, s in enumerate(drawn)]
@@ -205,6 +205,10 @@ def _pair(shapes: list[Shape], archive: DicomArchive, about: About) -> list[Foun
         marks += [_reject("tick line", item[i], drawn[i], archive) for i in pairing.ticks]
         marks += [_reject("single diameter", item[i], drawn[i], archive) for i in pairing.single]
     return marks
+
+
+def _at(about: About, shape: Shape) -> About:
+    return {**about, "source_item": f"{about['source_item']} {shape.place}"}
 
 
 def _place_outlines(shapes: list[Shape], archive: DicomArchive, about: About) -> FoundMark | RejectedMark:
@@ -233,7 +237,10 @@ def _outline_axes(shape: Shape, image: ImageRef) -> tuple[Axis, Axis] | None:
     if shape.kind == "ELLIPSE" and len(points) == 4:
         major, minor = points[:2].ravel().tolist(), points[2:].ravel().tolist()
         return Axis(*major), Axis(*minor)
-    return contour_axes(points, image.spacing_x_mm, image.spacing_y_mm)
+    if len(points) < 3:
+        return None
+    mark = polygon_diameters(points, image.spacing)
+    return mark.long_axis, mark.short_axis
 
 
 def _is_anatomy(items: Sequence[Item]) -> bool:
