@@ -1,0 +1,31 @@
+"""Takes slices and a lesion's box; gives body mask, (x, y) and the patch the network sees (Sec. 3, 8.1)."""
+
+from lesiongraph.imaging.body import (
+    FLAG_CUT,
+    FLAG_NO_BODY,
+    BodyMask,
+    body_mask,
+    on_body,
+    relative_xy,
+)
+from lesiongraph.imaging.patch import Patch, PatchError, SliceReader, cut_patch
+from lesiongraph.imaging.store import PatchStore, PatchStoreError, PatchWriter, patch_provenance
+from lesiongraph.imaging.window import window_to_255
+
+__all__ = [
+    "FLAG_CUT",
+    "FLAG_NO_BODY",
+    "BodyMask",
+    "Patch",
+    "PatchError",
+    "PatchStore",
+    "PatchStoreError",
+    "PatchWriter",
+    "SliceReader",
+    "body_mask",
+    "cut_patch",
+    "on_body",
+    "patch_provenance",
+    "relative_xy",
+    "window_to_255",
+]
