@@ -1,0 +1,57 @@
+"""Takes CT slices, gives a body part score and z in (0, 1) from head to foot (paper, Sec. 4.1, 8.2)."""
+
+from lesiongraph.bodypart.locate import SeriesScores, locate_series, theil_sen_slope
+from lesiongraph.bodypart.loss import MM_PER_SCORE, physical_loss, ssbr_loss
+from lesiongraph.bodypart.model import SsbrModel, ZMap, score_slices
+from lesiongraph.bodypart.network import SsbrNetwork, parameter_count, seeded_network
+from lesiongraph.bodypart.slices import (
+    SliceMode,
+    body_box,
+    hu_from_8bit,
+    shows_body,
+    slice_input,
+    window_to_8bit,
+)
+from lesiongraph.bodypart.training import (
+    COMPACT_DESIGN,
+    DESIGNS,
+    MIN_VOLUMES,
+    PAPER_DESIGN,
+    SsbrDesign,
+    TrainingVolume,
+    hardness_weights,
+    sample_indices,
+    train_ssbr,
+    volume_correlations,
+)
+
+__all__ = [
+    "COMPACT_DESIGN",
+    "DESIGNS",
+    "MIN_VOLUMES",
+    "MM_PER_SCORE",
+    "PAPER_DESIGN",
+    "SeriesScores",
+    "SliceMode",
+    "SsbrDesign",
+    "SsbrModel",
+    "SsbrNetwork",
+    "TrainingVolume",
+    "ZMap",
+    "body_box",
+    "hardness_weights",
+    "hu_from_8bit",
+    "locate_series",
+    "parameter_count",
+    "physical_loss",
+    "sample_indices",
+    "score_slices",
+    "seeded_network",
+    "shows_body",
+    "slice_input",
+    "ssbr_loss",
+    "theil_sen_slope",
+    "train_ssbr",
+    "volume_correlations",
+    "window_to_8bit",
+]
