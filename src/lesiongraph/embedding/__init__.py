@@ -15,6 +15,7 @@ from lesiongraph.embedding.weights import (
     load_narrow,
     load_trunk,
     load_vgg16,
+    packaged_trunk_info,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "load_trunk",
     "load_vgg16",
     "map_shapes",
+    "packaged_trunk_info",
     "pooled_maps",
     "refine",
     "roi_pool",

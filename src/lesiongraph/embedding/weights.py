@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
@@ -75,9 +76,14 @@ def load_narrow(path: Path | str | None = None) -> Trunk:
     variant = TRUNK_VARIANTS["narrow"]
     if path is not None:
         return _load(variant, Path(path), str(path))
-    packaged = resources.files("lesiongraph.embedding") / "weights" / "narrow_trunk.safetensors"
-    with resources.as_file(packaged) as file:
+    with resources.as_file(_packaged_narrow()) as file:
         return _load(variant, file, "packaged narrow trunk, distilled from VGG-16")
+
+
+def packaged_trunk_info() -> dict[str, str]:
+    """Return name and sha256 of each trunk weights file that ships with the package."""
+    with resources.as_file(_packaged_narrow()) as file:
+        return {"trunk narrow": file_sha256(file)}
 
 
 def load_vgg16(path: Path | str | None = None, *, download: bool = True) -> Trunk:
@@ -213,6 +219,10 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise WeightsError(
             f"{path}", "a safetensors file", str(error), "Train again, or give another path."
         ) from error
+
+
+def _packaged_narrow() -> Traversable:
+    return resources.files("lesiongraph.embedding") / "weights" / "narrow_trunk.safetensors"
 
 
 def _cache_dir() -> Path:
