@@ -77,7 +77,7 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
     LeftOutError
         If the file is not DICOM, cannot be read or is no CT image in HU.
     """
-    dataset = _read(path, _TAGS)
+    dataset, header_bytes = _read(path, _TAGS)
     uid = values.text(dataset, "SOPInstanceUID") or values.text(
         dataset.file_meta, "MediaStorageSOPInstanceUID"
     )
@@ -92,13 +92,14 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
     if modality != "CT":
         raise LeftOutError(f"not CT ({modality or 'no modality'})", uid)
     if sop_class in ENHANCED_CT:
-        return _enhanced_headers(_read(path, [*_TAGS, *_FRAME_GROUPS]), path, uid)
+        return _enhanced_headers(_read(path, [*_TAGS, *_FRAME_GROUPS])[0], path, uid)
     _check_ct(dataset, uid, sop_class, masks)
-    _check_length(dataset, path, uid)
+    _check_length(dataset, path, uid, header_bytes)
     return [_header(dataset, path, uid)]
 
 
-def _read(path: Path, tags: list[str]) -> Dataset:
+def _read(path: Path, tags: list[str]) -> tuple[Dataset, int]:
+    """Return the header's attributes and how many bytes precede the pixels."""
     try:
         with path.open("rb") as file:
             start = file.read(132)
@@ -107,7 +108,8 @@ def _read(path: Path, tags: list[str]) -> Dataset:
             # Old archives hold files without preamble: they begin with group 0002 or 0008.
             if bare and start[:2] not in (b"\x08\x00", b"\x02\x00"):
                 raise LeftOutError("empty file" if not start else "not DICOM")
-            return pydicom.dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(tags))
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(tags))
+            return dataset, file.tell()
     except LeftOutError:
         raise
     except Exception as cause:  # pydicom raises many kinds on a damaged header
@@ -153,7 +155,7 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
         raise LeftOutError("not in HU (rescale type)", uid)
 
 
-def _check_length(dataset: Dataset, path: Path, uid: str) -> None:
+def _check_length(dataset: Dataset, path: Path, uid: str, header_bytes: int) -> None:
     """Leave out an image whose file ends before its pixels do."""
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     size = path.stat().st_size
@@ -164,7 +166,7 @@ def _check_length(dataset: Dataset, path: Path, uid: str) -> None:
     if syntax is not None and syntax.is_deflated:
         return
     bits = values.whole(dataset, "BitsAllocated", 16)
-    if size < values.whole(dataset, "Rows") * values.whole(dataset, "Columns") * bits // 8:
+    if size - header_bytes < values.whole(dataset, "Rows") * values.whole(dataset, "Columns") * bits // 8:
         raise LeftOutError("truncated file", uid)
 
 
