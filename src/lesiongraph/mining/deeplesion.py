@@ -223,7 +223,7 @@ def _judge(lesions: pd.DataFrame, table: pd.DataFrame, headers: pd.DataFrame, *,
     for doubted, remark in _remarks(lesions, table, headers, with_images=with_images):
         hit = kept & doubted
         remark = remark[hit] if isinstance(remark, pd.Series) else remark
-        lesions.loc[hit, "flags"] = (lesions.loc[hit, "flags"] + "; " + remark).str.removeprefix("; ")
+        lesions.loc[hit, "flags"] = (lesions.loc[hit, "flags"] + ";" + remark).str.removeprefix(";")
 
 
 def _inside(boxes: pd.DataFrame, lesions: pd.DataFrame) -> pd.Series:
@@ -314,7 +314,7 @@ def _series_table(
     series["flags"] = ""
     for hit, remark in remarks:
         remark = remark[hit] if isinstance(remark, pd.Series) else remark
-        series.loc[hit, "flags"] = (series.loc[hit, "flags"] + "; " + remark).str.removeprefix("; ")
+        series.loc[hit, "flags"] = (series.loc[hit, "flags"] + ";" + remark).str.removeprefix(";")
     return series.reset_index().assign(kind="deeplesion", description="DeepLesion")
 
 
