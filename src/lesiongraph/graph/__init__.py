@@ -1,15 +1,8 @@
 """Embeddings and studies → lesion graph and matched lesion groups, Algorithm 1 (paper Sec. 5)."""
 
+from lesiongraph.graph.algorithm1 import exclude, extract, merge, threshold
 from lesiongraph.graph.lesions import lesion_graph, to_edge_table, write_edge_table, write_graphml
-from lesiongraph.graph.matching import (
-    MatchResult,
-    exclude,
-    extract,
-    match_lesions,
-    match_patients,
-    merge,
-    threshold,
-)
+from lesiongraph.graph.matching import MatchResult, match_lesions, match_patients
 
 __all__ = [
     "MatchResult",

@@ -90,7 +90,7 @@ def to_edge_table(graph: nx.Graph) -> pd.DataFrame:
 def write_graphml(graph: nx.Graph, path: Path) -> None:
     """Write the graph as GraphML; the file appears whole or not at all.
 
-    Missing values (None) are left out of a node; characters that XML cannot hold become "?".
+    Missing values (None, NaN) are left out of a node; characters that XML cannot hold become "?".
     """
     plain = nx.Graph()
     for node, data in graph.nodes(data=True):
@@ -115,7 +115,11 @@ def _write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def _plain_attributes(data: Mapping[str, object]) -> dict[str, object]:
-    return {name: _plain(value) for name, value in data.items() if value is not None}
+    return {name: _plain(value) for name, value in data.items() if not _missing(value)}
+
+
+def _missing(value: object) -> bool:
+    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def _plain(value: object) -> object:
