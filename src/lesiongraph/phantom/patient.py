@@ -22,11 +22,13 @@ from lesiongraph.phantom.dicom import (
 from lesiongraph.phantom.lesions import PhantomLesion, place_lesion
 from lesiongraph.phantom.population import LesionCourse, PatientPlan, Visit, plan_patient
 from lesiongraph.phantom.reading import SeriesOnDisk, StudyToRead, read_study
-from lesiongraph.phantom.render import RenderedSeries, ScanPlan, render, sample_scan
+from lesiongraph.phantom.render import RenderedSeries, render
+from lesiongraph.phantom.scan import REGIONS, ScanPlan, sample_scan
 from lesiongraph.phantom.truth import SliceRow, TruthRow, write_rows
 
-REGIONS = ("chest", "abdomen", "chest-abdomen-pelvis")
-COVERED_FRACTION = 0.8  # a shorter scan is chosen where it shows this share of the lesions
+COVERED_FRACTION = 0.8  # a scan will do where it shows this share of the lesions
+SHORTEST_SCAN_PROBABILITY = 0.7  # how often the shortest of those that will do is chosen
+OTHER_KERNEL = {"smooth": "sharp", "sharp": "smooth"}
 MOST_SLICES = 140  # keeps a study modest; a longer scan gets a wider interval
 PLACEMENT_TRIES = 6
 TRANSFER_SYNTAXES = {
@@ -121,7 +123,7 @@ def _place_lesions(
 
 def _touch(one: PhantomLesion, other: PhantomLesion) -> bool:
     distance = np.linalg.norm(np.subtract(one.centre_mm, other.centre_mm))
-    return bool(distance < max(one.radii_mm) + max(other.radii_mm))
+    return bool(distance < one.reach_mm + other.reach_mm)
 
 
 def _lesions_at(
@@ -191,7 +193,24 @@ def _study_record(task: PatientTask, plan: PatientPlan, anatomy: Anatomy, visit:
 
 
 def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> list[ScanPlan]:
-    """Choose the shortest scan that shows most lesions; a second series repeats it another way."""
+    """Plan the study's one or two series; the second repeats the first another way."""
+    first = _modest(_choose_scan(task, body, visit))
+    if visit.series == 1:
+        return [first]
+    rng = task.rng(SCAN, visit.number, len(REGIONS))
+    other = sample_scan(body[0], rng, rows=task.rows, region=first.region)
+    # The same patient on the same table: only the reconstruction, the interval and the phase differ.
+    second = replace(
+        first,
+        slice_interval_mm=other.slice_interval_mm,
+        contrast_phase=other.contrast_phase,
+        noise_hu=other.noise_hu,
+        kernel=OTHER_KERNEL[first.kernel],
+    )
+    return [first, _modest(second)]
+
+
+def _choose_scan(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> ScanPlan:
     anatomy, lesions = body
     heights = np.array([lesion.centre_mm[2] for lesion in lesions])
     scans = [
@@ -203,21 +222,12 @@ def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], vi
         for scan in scans
     ]
     enough = [scan for scan, share in zip(scans, shown, strict=True) if share >= COVERED_FRACTION]
-    best = scans[int(np.argmax(shown))]
-    first = min(enough, key=lambda scan: scan.bottom_mm - scan.top_mm) if enough else best
-    first = _modest(first)
-    if visit.series == 1:
-        return [first]
-    other = sample_scan(anatomy, task.rng(SCAN, visit.number, len(REGIONS)), rows=task.rows, region=None)
-    # The same patient on the same table: only the reconstruction, the interval and the phase differ.
-    second = replace(
-        first,
-        slice_interval_mm=other.slice_interval_mm,
-        contrast_phase=other.contrast_phase,
-        noise_hu=other.noise_hu,
-        kernel=other.kernel,
-    )
-    return [first, _modest(second)]
+    rng = task.rng(SCAN, visit.number)
+    if not enough:
+        return scans[int(np.argmax(shown))]
+    if rng.random() < SHORTEST_SCAN_PROBABILITY:
+        return min(enough, key=lambda scan: scan.bottom_mm - scan.top_mm)
+    return enough[int(rng.integers(len(enough)))]
 
 
 def _modest(scan: ScanPlan) -> ScanPlan:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lesiongraph.lesion import Axis
+from lesiongraph.lesion import Axis, RecistMark
 from lesiongraph.phantom.anatomy import Anatomy
 from lesiongraph.phantom.dicom import StudyRecord, WrittenSeries
 from lesiongraph.phantom.lesions import PhantomLesion
@@ -26,8 +26,9 @@ from lesiongraph.phantom.truth import TruthRow
 
 BOTH_SERIES_PROBABILITY = 0.35  # of a study with two series, a lesion is marked on both
 FIRST_SERIES_PROBABILITY = 0.7  # else on the first
-WRONG_PROBABILITY = 0.02  # a wrong mark beside each right one
+WRONG_PROBABILITY = 0.03  # a wrong mark beside each right one
 TICK_PROBABILITY = 0.15  # of GSPS marks
+UNPAIRED_PROBABILITY = 0.3  # of GSPS objects: all lines of an image in one annotation
 ARROW_LENGTH_PX = 25.0
 AIR_BELOW_HU = -850
 CORNER_PX = 12  # a corner of the image this large, all air, lies off the body
@@ -98,7 +99,7 @@ def read_study(study: StudyToRead, rng: np.random.Generator) -> list[TruthRow]:
         # Shuffled, so that neither the order nor the tracking UID tells which lesion is which.
         order = rng.permutation(len(marks))
         marks = [_tracked(study, marks[k], reader, number) for number, k in enumerate(order, start=1)]
-        report = _file(study, reader, [mark for mark, _ in marks])
+        report = _file(study, reader, [mark for mark, _ in marks], rng)
         rows += [_filed(study, row, report) for _, row in marks]
     seen = {row.lesion for row in rows if not row.wrong_on_purpose}
     rows += [row for lesion in study.lesions if (row := _unmarked(study, lesion)).lesion not in seen]
@@ -115,21 +116,24 @@ def _mark_lesion(study: StudyToRead, lesion: PhantomLesion, rng: np.random.Gener
     for one in chosen:
         mask = one.rendered.lesion_masks.get(lesion.identity)
         section = choose_section(mask, rng) if mask is not None else None
-        if section is not None:
-            ticks = study.visit.report_kind == "GSPS" and rng.random() < TICK_PROBABILITY
-            marks.append(_right_mark(study, one, lesion, section, rng, ticks))
+        if section is None:
+            continue
+        drawn = draw_mark(section, rng)
+        if drawn.bounding_box(0).is_inside(one.written.columns, one.written.rows):
+            # Else the field of view cuts the lesion: nobody measures it.
+            ticks = bool(study.visit.report_kind == "GSPS" and rng.random() < TICK_PROBABILITY)
+            marks.append(_right_mark(study, one, (lesion, section), drawn, ticks))
     return marks
 
 
 def _right_mark(
     study: StudyToRead,
     one: SeriesOnDisk,
-    lesion: PhantomLesion,
-    section: Section,
-    rng: np.random.Generator,
+    seen: tuple[PhantomLesion, Section],
+    drawn: RecistMark,
     ticks: bool,
 ) -> Filed:
-    drawn = draw_mark(section, rng)
+    lesion, section = seen
     long_axis, short_axis = one.stored(drawn.long_axis), one.stored(drawn.short_axis)
     mark = DrawnMark(
         series=one.written,
@@ -237,11 +241,13 @@ def _tracked(study: StudyToRead, filed: Filed, reader: int, number: int) -> File
     return replace(mark, tracking_uid=uid), replace(row, tracking_uid=in_object)
 
 
-def _file(study: StudyToRead, reader: int, marks: Sequence[DrawnMark]) -> Report:
+def _file(study: StudyToRead, reader: int, marks: Sequence[DrawnMark], rng: np.random.Generator) -> Report:
     kind = study.visit.report_kind
     path = study.folder / f"{kind.lower()}-{study.visit.readers.index(reader) + 1}.dcm"
-    write = write_sr if kind == "SR" else write_gsps
-    return write(path, study.study, reader, marks)
+    if kind == "SR":
+        return write_sr(path, study.study, reader, marks)
+    unpaired = bool(rng.random() < UNPAIRED_PROBABILITY)
+    return write_gsps(path, study.study, reader, marks, one_annotation_an_image=unpaired)
 
 
 def _filed(study: StudyToRead, row: TruthRow, report: Report) -> TruthRow:

@@ -107,13 +107,24 @@ def write_sr(path: Path, study: StudyRecord, reader: int, marks: Sequence[DrawnM
     return _save(report, "SR", path, study)
 
 
-def write_gsps(path: Path, study: StudyRecord, reader: int, marks: Sequence[DrawnMark]) -> Report:
+def write_gsps(
+    path: Path,
+    study: StudyRecord,
+    reader: int,
+    marks: Sequence[DrawnMark],
+    *,
+    one_annotation_an_image: bool = False,
+) -> Report:
     """Write the marks as two-point polylines of a Grayscale Softcopy Presentation State.
+
+    With `one_annotation_an_image` the lines of all marks on an image lie in one annotation, unpaired, as
+    some workstations write them; else each mark has an annotation of its own.
 
     Source: PS3.3 A.33.1, C.10.5 (Graphic Annotation).
     """
     layer = hd.pr.GraphicLayer(layer_name="MEASUREMENTS", order=1)
     images = _key_images(marks)
+    groups = _by_image(marks) if one_annotation_an_image else [[mark] for mark in marks]
     state = hd.pr.GrayscaleSoftcopyPresentationState(
         referenced_images=images,
         series_instance_uid=study.uid("gsps series", reader),
@@ -127,7 +138,7 @@ def write_gsps(path: Path, study: StudyRecord, reader: int, marks: Sequence[Draw
         content_label="MEASUREMENTS",
         content_creator_name=_reader_name(reader),
         graphic_layers=[layer],
-        graphic_annotations=[_annotation(mark, layer) for mark in marks],
+        graphic_annotations=[_annotation(group, layer) for group in groups],
         transfer_syntax_uid="1.2.840.10008.1.2.1",
     )
     state.PresentationCreationDate = study.date
@@ -170,16 +181,26 @@ def _measurement(mark: DrawnMark, name: Code, axis: Axis) -> hd.sr.Measurement:
     )
 
 
-def _annotation(mark: DrawnMark, layer: hd.pr.GraphicLayer) -> hd.pr.GraphicAnnotation:
-    axes = [axis for axis in (mark.long_axis, mark.short_axis) if axis is not None]
-    lines = [_line(axis, mark.series) for axis in axes]
-    if mark.ticks:
-        lines += [_line(_tick(axis), mark.series) for axis in axes]
-    texts = [_text(f"{mark.long_axis.length_px * mark.series.pixel_mm:.1f} mm", mark, -1)]
-    if mark.type:
-        texts.append(_text(mark.type, mark, 1))
+def _by_image(marks: Sequence[DrawnMark]) -> list[list[DrawnMark]]:
+    groups: dict[str, list[DrawnMark]] = {}
+    for mark in marks:
+        groups.setdefault(mark.series.sop_instance_uids[mark.slice_index], []).append(mark)
+    return list(groups.values())
+
+
+def _annotation(marks: Sequence[DrawnMark], layer: hd.pr.GraphicLayer) -> hd.pr.GraphicAnnotation:
+    """Return one annotation with the lines and texts of marks on the same image."""
+    lines: list[hd.pr.GraphicObject] = []
+    texts: list[hd.pr.TextObject] = []
+    for mark in marks:
+        axes = [axis for axis in (mark.long_axis, mark.short_axis) if axis is not None]
+        axes += [_tick(axis) for axis in axes] if mark.ticks else []
+        lines += [_line(axis, mark.series) for axis in axes]
+        texts.append(_text(f"{mark.long_axis.length_px * mark.series.pixel_mm:.1f} mm", mark, -1))
+        if mark.type:
+            texts.append(_text(mark.type, mark, 1))
     return hd.pr.GraphicAnnotation(
-        referenced_images=[mark.series.header(mark.slice_index)],
+        referenced_images=[marks[0].series.header(marks[0].slice_index)],
         graphic_layer=layer,
         graphic_objects=lines,
         text_objects=texts,
@@ -236,6 +257,8 @@ def _save(report: Dataset, kind: str, path: Path, study: StudyRecord) -> Report:
     """Write a highdicom object with the study's date where highdicom put the clock's."""
     report.InstanceCreationDate = report.ContentDate = report.SeriesDate = _calendar(study.date)
     report.InstanceCreationTime = report.ContentTime = report.SeriesTime = study.time
+    for equipment in report.get("ContributingEquipmentSequence", []):
+        equipment.ContributionDateTime = study.date + study.time
     path.parent.mkdir(parents=True, exist_ok=True)
     report.save_as(path, enforce_file_format=True)
     return Report(kind, str(report.SOPInstanceUID), path)
