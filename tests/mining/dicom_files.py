@@ -108,7 +108,10 @@ def coded(value: str, scheme: str, meaning: str = "x") -> Items:
 
 
 def content(
-    value_type: str, concept: tuple[str, ...] | None, children: Sequence[Dataset] = (), relation: str = "CONTAINS"
+    value_type: str,
+    concept: tuple[str, ...] | None,
+    children: Sequence[Dataset] = (),
+    relation: str = "CONTAINS",
 ) -> Dataset:
     item = Dataset()
     item.ValueType = value_type

@@ -49,7 +49,9 @@ def test_every_transfer_syntax_gives_the_same_hu(tmp_path: Path, syntax: str | N
 def test_slope_rounds_and_wide_values_clip(tmp_path: Path) -> None:
     stored = ramp()
     stored[0, 0] = 65535
-    hu = read_hu(save(ct_slice(0, stored=stored, RescaleSlope="1.5", RescaleIntercept="-0.4"), tmp_path / "x"))
+    hu = read_hu(
+        save(ct_slice(0, stored=stored, RescaleSlope="1.5", RescaleIntercept="-0.4"), tmp_path / "x")
+    )
     assert hu[0, 0] == 32767
     np.testing.assert_array_equal(hu[0, 1:5], np.rint(np.array([1, 2, 3, 4]) * 1.5 - 0.4))
 
