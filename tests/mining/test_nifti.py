@@ -78,7 +78,7 @@ def test_image_geometry_leads_back_to_the_voxel(tmp_path, flips):
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_scale_is_applied(tmp_path, suffix):
     voxels, affine = stored_as((0, 1, 2), (False, False, False))
-    image = nibabel.Nifti1Image(2 * voxels, affine)
+    image = nibabel.Nifti1Image((voxels + 512).astype(np.int16), affine)
     image.header.set_slope_inter(2.0, -1024.0)
     path = tmp_path / f"ct{suffix}"
     nibabel.save(image, path)
