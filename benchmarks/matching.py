@@ -1,0 +1,78 @@
+"""Time sequence sampling and Algorithm 1 at DeepLesion's size: `python benchmarks/matching.py`.
+
+Synthetic cues: eight types as blobs in the body, sizes log-normal with a median of 15.6 mm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+import tracemalloc
+
+import numpy as np
+
+from lesiongraph.cues import SequenceSampler, location_vectors, size_vectors
+from lesiongraph.evaluation import precision_recall_curve
+from lesiongraph.graph import match_patients
+
+TYPE_SHARES = (0.04, 0.22, 0.17, 0.13, 0.25, 0.05, 0.07, 0.07)
+
+
+def time_sampling(lesions: int, rng: np.random.Generator) -> None:
+    types = rng.choice(8, lesions, p=TYPE_SHARES)
+    locations = (rng.random((8, 3)) * 0.6 + 0.2)[types] + rng.normal(0, 0.08, (lesions, 3))
+    sizes = np.sort(np.exp(rng.normal(np.log(15.6), 0.6, (lesions, 2))), axis=1)[:, ::-1]
+    tracemalloc.start()
+    start = time.perf_counter()
+    sampler = SequenceSampler(types, location_vectors(locations), size_vectors(sizes), 0.02, 0.1)
+    built = time.perf_counter()
+    peak_mib = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    drawing = time.perf_counter()
+    sampler.sample(2400, rng)
+    drawn = time.perf_counter()
+    print(
+        f"{lesions:7d} lesions: sampler built in {built - start:6.2f} s (peak {peak_mib:.0f} MiB), "
+        f"100 batches of 24 in {drawn - drawing:5.2f} s; {sampler.counts}"
+    )
+
+
+def time_matching(lesions: int, width: int, rng: np.random.Generator) -> None:
+    patients = np.sort(rng.integers(0, max(1, lesions // 7), lesions))
+    instances = patients * 10 + rng.integers(0, 3, lesions)
+    studies = rng.integers(0, 4, lesions)
+    centres = rng.normal(size=(instances.max() + 1, width)).astype(np.float32)
+    vectors = centres[instances] + 0.1 * rng.normal(size=(lesions, width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    start = time.perf_counter()
+    result = match_patients(vectors, patients, studies, 0.1, 0.3)
+    matched = time.perf_counter()
+    print(
+        f"{lesions:7d} lesions of {len(np.unique(patients))} patients, width {width}: matched in "
+        f"{matched - start:6.2f} s, {len(np.unique(result.groups))} groups, {len(result.edges)} edges"
+    )
+    rows = slice(0, 1313)
+    start = time.perf_counter()
+    curve = precision_recall_curve(vectors[rows], patients[rows], studies[rows], instances[rows])
+    print(
+        f"   1313 lesions: whole precision-recall curve ({len(curve.t2)} thresholds) in "
+        f"{time.perf_counter() - start:6.2f} s, area {curve.area:.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lesions", type=int, nargs="+", default=[2_000, 8_000, 32_735])
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print(f"{platform.machine()}, numpy {np.__version__}")
+    for lesions in options.lesions:
+        time_sampling(lesions, np.random.default_rng(options.seed))
+    for lesions in options.lesions:
+        time_matching(lesions, options.width, np.random.default_rng(options.seed))
+
+
+if __name__ == "__main__":
+    main()
