@@ -8,7 +8,9 @@ from lesiongraph.imaging.body import (
     on_body,
     relative_xy,
 )
-from lesiongraph.imaging.patch import Patch, PatchError, SliceReader, cut_patch
+from lesiongraph.imaging.context import PatchError
+from lesiongraph.imaging.deeplesion_location import plain_from_stated_xy, relative_xy_as_stated
+from lesiongraph.imaging.patch import Patch, SliceReader, cut_patch
 from lesiongraph.imaging.store import PatchStore, PatchStoreError, PatchWriter, patch_provenance
 from lesiongraph.imaging.window import window_to_255
 
@@ -26,6 +28,8 @@ __all__ = [
     "cut_patch",
     "on_body",
     "patch_provenance",
+    "plain_from_stated_xy",
     "relative_xy",
+    "relative_xy_as_stated",
     "window_to_255",
 ]

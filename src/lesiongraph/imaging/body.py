@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lesiongraph.imaging.pockets import BODY_HU, edge_of_view, fill_body, outside_view
 from lesiongraph.lesion import BoundingBox
 
 Mask = NDArray[np.bool_]
@@ -21,15 +22,10 @@ FLAG_NO_BODY = "no body found"
 FLAG_CUT = "cut by the field of view"
 
 COARSE_MM = 2.0
-BODY_HU = -500  # half way from air to soft tissue: the skin line is least sensitive to it
-PADDING_HU = -1500  # outside the reconstruction circle scanners write −2000 or −3024, colder than any air
-OUTER_AIR_HU = -965  # room air lies near −1000; lung that the border cuts open, near −850
 OPENING_MM = 9.0  # thicker than a table's shell, thinner than a chest wall
-LUNG_MM2 = 400.0  # smaller border pockets are not worth telling lung from room air
 MIN_BODY_MM2 = 1500.0  # a forearm's cross-section: what is smaller is a bottle or a tube
 COMPARABLE = 0.4  # a second thigh has about the area of the first; an arm, a tenth of the trunk's
 ALIKE = 0.5  # two arms of one patient have areas within a factor of two
-ENCLOSED = 0.6  # share of a pocket's rim that must be body for the pocket to be inside it
 CUT_MM = 20.0  # this much body on the image's edge means that the field of view cuts it
 ON_BODY_FRACTION = 0.25  # a mark is on the body when this share of its box's core is
 
@@ -89,9 +85,8 @@ def body_mask(hu: NDArray[np.integer], spacing_mm: tuple[float, float]) -> BodyM
     if not body.any():
         everything = np.ones(hu.shape, dtype=bool)
         return BodyMask(everything, np.zeros(hu.shape, dtype=bool), FLAG_NO_BODY)
-    body = _filled(body, coarse, pixel_mm)
+    body, limbs = fill_body(body, limbs, coarse, pixel_mm)
     flag = FLAG_CUT if _is_cut(body, coarse, pixel_mm) else ""
-    limbs = _without_holes(limbs) & ~body
     return BodyMask(_enlarged(body, steps, hu.shape), _enlarged(limbs, steps, hu.shape), flag)
 
 
@@ -209,88 +204,11 @@ def _outermost_pair(
     return pair
 
 
-def _filled(body: Mask, coarse: NDArray[np.float32], pixel_mm: tuple[float, float]) -> Mask:
-    """Fill holes, and lungs that are none: cut by the border, or their thin wall lost in the opening."""
-    labels, count = ndimage.label(coarse <= BODY_HU)
-    areas_mm2 = np.bincount(labels.ravel(), minlength=count + 1) * (pixel_mm[0] * pixel_mm[1])
-    edge = _edge_of_view(coarse)
-    inside = body.copy()
-    for number, extent in enumerate(ndimage.find_objects(labels), start=1):
-        if areas_mm2[number] < LUNG_MM2:
-            continue
-        # three pixels of margin: two for the wall, one so that nothing touches the window's edge by chance
-        window = tuple(slice(max(0, part.start - 3), part.stop + 3) for part in extent)
-        pocket, density = labels[window] == number, coarse[window]
-        if not _is_enclosed(pocket, body[window], density):
-            continue
-        cut_sides = _sides(np.argwhere(pocket & edge[window]) + [part.start for part in window], coarse.shape)
-        if cut_sides == 0:
-            wall = _grown(_grown(pocket)) & (density > BODY_HU)
-            inside[window] |= pocket | wall
-        elif cut_sides <= 2 and np.percentile(density[pocket], 25) > OUTER_AIR_HU:
-            inside[window] |= pocket
-    return _without_holes(inside)
-
-
-def _grown(mask: Mask) -> Mask:
-    """Return the mask with its 4-neighbours (binary_dilation, many times faster)."""
-    grown = mask.copy()
-    grown[1:] |= mask[:-1]
-    grown[:-1] |= mask[1:]
-    grown[:, 1:] |= mask[:, :-1]
-    grown[:, :-1] |= mask[:, 1:]
-    return grown
-
-
-def _without_holes(mask: Mask) -> Mask:
-    """Return the mask with background that does not reach the border filled (binary_fill_holes, faster)."""
-    labels, count = ndimage.label(~mask)
-    is_open = np.zeros(count + 1, dtype=bool)
-    for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        is_open[border] = True
-    is_open[0] = False  # label 0 is the mask itself
-    return np.asarray(~is_open[labels])
-
-
-def _is_enclosed(pocket: Mask, body: Mask, density: NDArray[np.float32]) -> bool:
-    """Whether the body surrounds a pocket of air, as far as the view goes.
-
-    The inside of a hollow table, or the gap between table and patient, has the body on one side only.
-    """
-    rim = _grown(pocket) & ~pocket & (density > PADDING_HU)
-    near_body = _grown(body)
-    return bool((rim & near_body).sum() > ENCLOSED * max(1, rim.sum()))
-
-
-def _edge_of_view(coarse: NDArray[np.float32]) -> Mask:
-    """Return the pixels where the image, or the reconstruction circle, ends."""
-    edge = np.zeros(coarse.shape, dtype=bool)
-    edge[[0, -1]] = edge[:, [0, -1]] = True
-    outside = coarse <= PADDING_HU
-    if outside.any():
-        edge |= _grown(outside)
-    return edge
-
-
-def _sides(points: NDArray[np.intp], shape: tuple[int, ...]) -> int:
-    """Return on how many of the four sides of the field of view, square or round, the points lie.
-
-    A lung is cut on one side, or on two at a corner; the air round a patient reaches three or four.
-    """
-    down, right = (points / np.maximum(1, np.array(shape) - 1) - 0.5).T
-    quarters = np.round(np.arctan2(down, right) / (np.pi / 2)).astype(int) % 4  # parted by the diagonals
-    return len(np.unique(quarters))
-
-
 def _is_cut(body: Mask, coarse: NDArray[np.float32], pixel_mm: tuple[float, float]) -> bool:
     """Whether the body runs out of the image, or out of the reconstruction circle."""
-    edges_mm = (
-        (body[0] | body[-1]).sum() * pixel_mm[1],
-        body[1:-1, [0, -1]].sum() * pixel_mm[0],
-    )
-    outside = coarse <= PADDING_HU
-    circle = _grown(outside) & body if outside.any() else np.zeros_like(body)
-    return bool(sum(edges_mm) + circle.sum() * min(pixel_mm) >= CUT_MM)
+    outside = outside_view(coarse)
+    on_edge = body & ~outside & edge_of_view(outside)
+    return bool(on_edge.sum() * min(pixel_mm) >= CUT_MM)
 
 
 def _enlarged(coarse: Mask, steps: tuple[int, ...], shape: tuple[int, ...]) -> Mask:

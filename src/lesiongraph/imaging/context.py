@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lesiongraph.errors import LesionGraphError
+
 GAP_FACTOR = 1.5
 """Two slices further apart than this many intervals have a hole between them: nothing is interpolated."""
 
@@ -17,6 +19,14 @@ FLAG_REPEATED = "context: slice interval unknown, key slice repeated"
 FLAG_END = "context: beyond the end of the series, nearest slice used"
 FLAG_GAP = "context: slices missing, nearest slice used"
 FLAG_UNREADABLE = "context: neighbour slice unreadable"
+
+
+class PatchError(LesionGraphError):
+    """A patch cannot be cut from what was given; `cause` says why in words fit for a rejected row."""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(f"No patch: {cause}. Check the mark and its image.")
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,9 @@ def plan_context(
     Raises
     ------
     ValueError
-        If `count` is not odd, or the key slice is not in `slices`.
+        If `count` is not odd.
+    PatchError
+        If the key slice is not in `slices`.
 
     Source
     ------
@@ -93,7 +105,7 @@ def plan_context(
     indices = slices["slice_index"].to_numpy(dtype=np.int64)
     positions = slices["position_mm"].to_numpy(dtype=np.float64)
     if key_index not in indices:
-        raise ValueError(f"key slice {key_index} is not among the {len(indices)} slices of the series")
+        raise PatchError(f"key slice {key_index} is not among the {len(indices)} slices of the series")
     key_mm = float(positions[indices == key_index][0])
     known = np.isfinite(positions)
     if not (math.isfinite(interval_mm) and interval_mm > 0 and math.isfinite(key_mm)):

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesiongraph.errors import NotCtError, UnreadableImageError
-from lesiongraph.imaging.context import ContextPlan, plan_context
+from lesiongraph.imaging.context import ContextPlan, PatchError, plan_context
 from lesiongraph.lesion import BoundingBox
 from lesiongraph.recipe import ImagingRecipe
 
@@ -34,14 +34,6 @@ class SliceReader(Protocol):
     def read(self, slice_indices: Sequence[int]) -> Int16:
         """Return (n, rows, cols) int16 HU, stored orientation."""
         ...
-
-
-class PatchError(ValueError):
-    """A patch cannot be cut from what was given; `cause` says why in words fit for a rejected row."""
-
-    def __init__(self, cause: str) -> None:
-        self.cause = cause
-        super().__init__(cause)
 
 
 @dataclass(frozen=True)
