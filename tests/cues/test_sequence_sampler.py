@@ -47,7 +47,7 @@ def test_relax_is_counted_by_letter() -> None:
 
 def test_many_lesions_at_one_place() -> None:
     """A degenerate archive must neither loop nor fill the memory."""
-    n = 4000
+    n = 2000
     types = np.where(np.arange(n) % 2, "lung", "liver")
     with pytest.raises(NotEnoughDataError, match=f"without_d {n}"):
         SequenceSampler(types, np.ones((n, 3)), np.ones((n, 2)), 0.02, 0.1)
@@ -68,3 +68,8 @@ def test_lengths_must_agree() -> None:
     types, locations, sizes = archive(30)
     with pytest.raises(ValueError, match=r"sizes: expected an array of shape \(30, D\)"):
         SequenceSampler(types, locations, sizes[:-1], 0.1, 0.3)
+
+
+def test_no_lesion_at_all() -> None:
+    with pytest.raises(NotEnoughDataError, match="lesions 0"):
+        SequenceSampler([], np.empty((0, 3)), np.empty((0, 2)), 0.1, 0.3, relax=True)

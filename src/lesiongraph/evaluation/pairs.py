@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lesiongraph.evaluation.clustering import contingency
 from lesiongraph.graph import extract, match_patients
 
 Floats = NDArray[np.float64]
@@ -90,13 +89,24 @@ def pair_counts(instances: ArrayLike, groups: ArrayLike) -> PairCounts:
     groups : (N,) array
         Group each lesion was put into, unique over all patients.
 
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+
     Source
     ------
     Sec. 6.3 with Manning, Raghavan and Schütze 2008, Sec. 16.3.
     """
-    table = contingency(instances, groups)
-    together = _pairs(table)
-    same_instance, same_group = _pairs(table.sum(axis=1)), _pairs(table.sum(axis=0))
+    of_instance, of_group = (
+        np.unique(np.asarray(labels), return_inverse=True)[1].astype(np.int64)
+        for labels in (instances, groups)
+    )
+    if of_instance.shape != of_group.shape:
+        raise ValueError(f"expected equal lengths, got {len(of_instance)} and {len(of_group)}")
+    # Only cells that occur: the full table of an archive would be instances × groups.
+    cells = of_instance * (of_group.max(initial=0) + 1) + of_group
+    together, same_instance, same_group = (_pairs(labels) for labels in (cells, of_instance, of_group))
     return PairCounts(together, same_group - together, same_instance - together)
 
 
@@ -181,8 +191,10 @@ def area_under_curve(precision: ArrayLike, recall: ArrayLike) -> float:
     return float((np.diff(r) * (p[1:] + p[:-1]) / 2).sum())
 
 
-def _pairs(counts: Floats) -> int:
-    return int((counts * (counts - 1) / 2).sum())
+def _pairs(labels: NDArray[np.int64]) -> int:
+    """Number of pairs with equal labels."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return int((counts * (counts - 1) // 2).sum())
 
 
 def _share(part: int, rest: int) -> float | None:
