@@ -17,7 +17,15 @@ from lesiongraph.phantom.contours import (
     skin_outline,
 )
 from lesiongraph.phantom.fields import FieldGrid, Floats, lattice_of
-from lesiongraph.phantom.organs import Part, abdomen_parts, neck_parts, pelvis_parts, thorax_parts
+from lesiongraph.phantom.organs import (
+    Part,
+    abdomen_parts,
+    neck_parts,
+    paravertebral_parts,
+    pelvis_parts,
+    thorax_parts,
+    wall_parts,
+)
 from lesiongraph.phantom.scan import ScanPlan
 from lesiongraph.phantom.shapes import Tube
 from lesiongraph.phantom.skeleton import Bone, arm_bones, arm_tubes, pelvic_bones, thoracic_bones
@@ -26,7 +34,7 @@ from lesiongraph.phantom.tissues import Tissues
 from lesiongraph.phantom.vessels import Vessel, airways, bowel, curved_bones, great_vessels, lung_tree
 
 WARP_MM = 3.6
-_WARP_WAVE_MM, _NOISE_WAVE_MM, _SEPTA_WAVE_MM = 42.0, 9.0, 19.0
+_WARP_WAVE_MM, _NOISE_WAVE_MM, _SEPTA_WAVE_MM = 52.0, 9.0, 17.0
 _DIAPHRAGM_BOTTOM = 392.0
 _THIGH_TOP = 724.0
 
@@ -69,6 +77,7 @@ class Study:
         ]
         self.warp_grid, self.noise_grid, self.septa_grid = grids
         self.base = self._table() if plan.table else np.full(x.shape, -1000, np.float32)
+        self.nowhere = np.zeros(x.shape, np.float32)
         self._sections: dict[int, Doubles] = {}
         self.bowel_gas = {id(v): self.rng.random() for v in bowel(anatomy)}
         self.bowel_hu = {id(v): self._content(v) for v in bowel(anatomy)}
@@ -82,7 +91,7 @@ class Study:
 
     def _table(self) -> Floats:
         """A curved couch under the back, the same in all slices."""
-        back = float(np.max(self.skin.centre_y + self.skin.half_y)) + 3
+        back = max(self.flat_back(i) for i in range(len(self.z_mm))) + 2
         rng = self.rng
         curl, thick = rng.uniform(5, 45), rng.uniform(25, 60)
         half = rng.uniform(200, 260)
@@ -92,10 +101,10 @@ class Study:
         image = np.full(x.shape, -1000, np.float32)
         foam = np.clip(surface + 0.5, 0, 1) * np.clip(thick - surface + 0.5, 0, 1) * wide
         image += foam * np.float32(rng.uniform(20, 110))
-        for at, hu in ((3.0, rng.uniform(250, 700)), (thick, rng.uniform(300, 850))):
+        for at, hu in ((3.0, rng.uniform(250, 900)), (thick, rng.uniform(400, 1300))):
             shell = np.clip(1.6 - np.abs(surface - at), 0, 1) * wide
             image += shell * np.float32(hu)
-        return np.minimum(image, 50).astype(np.float32)
+        return np.minimum(image, 250).astype(np.float32)
 
     def sections(self, shape: Tube, soft: bool = True) -> Doubles:
         """Sections (n, 5) of a tube at all slices, worked out once."""
@@ -123,6 +132,10 @@ class Study:
             noise=self.noise_grid.slice_of(lattice_of(seed, 2), i),
         )
 
+    def flat_back(self, i: int) -> float:
+        """Return y of the couch under slice `i`."""
+        return float(self.skin.centre_y[i] + 0.955 * self.skin.half_y[i])
+
     def see(self, organ: str, i: int) -> None:
         """Remember that an organ shows on slice `i`."""
         self.organ_slices.setdefault(organ, []).append(i)
@@ -135,7 +148,9 @@ def paint_slice(study: Study, i: int) -> tuple[Canvas, Floats]:
     septa = study.septa_grid.slice_of(lattice_of(study.anatomy.seed, 3), i)
     _arms(study, canvas, i)
     _wall(study, canvas, i, septa)
+    _parts(study, canvas, i, wall_parts(study.anatomy), study.nowhere)
     cavity_depth, cavity = _cavity(study, canvas, i)
+    _parts(study, canvas, i, paravertebral_parts(study.anatomy), cavity)
     if tz < 410:
         _thorax(study, canvas, i, cavity)
     parts = neck_parts(study.anatomy) if tz < 130 else ()
@@ -194,13 +209,21 @@ def _wall(study: Study, canvas: Canvas, i: int, septa: Floats) -> None:
     skin = _trunk_depth(canvas, study.skin, i, tz)
     everywhere = (slice(None), slice(None))
     noise = canvas.noise
+    # The patient lies on the back: the couch flattens it.
+    flat = study.flat_back(i) - canvas.y
+    skin = np.minimum(skin, flat)
+    if 628 < tz < _THIGH_TOP:  # the cleft between the buttocks
+        cleft = np.exp(-((canvas.x / 7) ** 2)) * np.clip(
+            canvas.y - np.float32(study.flat_back(i) - 40), 0, 30
+        )
+        skin = skin - cleft * np.float32(min(1.0, (tz - 628) / 30))
     canvas.paint(everywhere, canvas.cover(skin), tissues["skin"])
     _breasts(study, canvas, i)
     inside = canvas.cover(skin - np.float32(1.8))
     # Thin strands cross the subcutaneous fat.
     strands = np.clip(1 - np.abs(septa) * 9, 0, 1) * np.float32(18)
     canvas.paint(everywhere, inside, tissues["fat"] + 4 * noise + strands)
-    muscle = _trunk_depth(canvas, study.muscle, i, tz)
+    muscle = np.minimum(_trunk_depth(canvas, study.muscle, i, tz), skin - np.float32(2.2))
     gaps = np.clip(1 - np.abs(septa + np.float32(0.25)) * 6.5, 0, 1)
     value = np.float32(tissues["muscle"]) + 6 * noise
     value += gaps * np.float32(0.75 if tz > 80 else 0.6) * (np.float32(tissues["fat"]) - value)

@@ -12,7 +12,7 @@ from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.tissues import Tissues
 
 RIBS = 12
-_FIRST_DROP_MM, _DROP_STEP_MM = 40.0, 6.0
+_FIRST_DROP_MM, _DROP_STEP_MM = 46.0, 11.0
 # Half width and half depth of the vertebral bodies by template height.
 _BODY = np.array([(0, 12, 8.5), (90, 14, 9.5), (240, 16, 13), (390, 21, 15.5), (573, 26, 17.5)], float)
 DISC_HALF = 0.13
@@ -101,7 +101,7 @@ def draw_vertebra(canvas: Canvas, anatomy: Anatomy, z_mm: float, tissues: Tissue
         canvas.ellipse(body, tissues["disc"], square=0.25, texture_hu=4)
     else:
         plate = float(np.clip(1 - (from_disc - DISC_HALF) / 0.05, 0, 1))  # cortical end plates
-        inner = tissues["spongiosa"] + plate * 0.45 * (tissues["cortex"] - tissues["spongiosa"])
+        inner = tissues["spongiosa"] + plate * 0.3 * (tissues["cortex"] - tissues["spongiosa"])
         bone_ellipse(canvas, body, tissues["cortex"] * 0.75, inner, 1.6, square=0.25)
     canal_y = cy + b + 7.5 * anatomy.depth
     canvas.ellipse(np.array([0, canal_y, 11.0, 8.0, 0.0]), tissues["canal"], square=0.1)

@@ -54,7 +54,7 @@ _ONE_SIDED: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
 )  # fmt: skip
 _TWO_SIDED: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
     ("jugular vein", "vein", ((34, 8, -50, 5), (34, 6, 20, 6), (33, 4, 80, 6.5), (32, -8, 120, 6))),
-    ("subclavian vein", "vein", ((32, -10, 120, 6), (60, -18, 114, 5.5), (110, -4, 116, 5), (140, 2, 145, 4.5))),
+    ("subclavian vein", "vein", ((32, -10, 122, 6), (56, -20, 112, 5), (90, -14, 110, 4.5), (125, -4, 128, 4.5), (140, 2, 155, 4))),
     ("iliac artery", "artery", ((7, -6, 503, 6.5), (22, 0, 530, 5.6), (44, 6, 570, 5.2), (56, -2, 610, 5), (64, -32, 650, 5), (70, -48, 690, 4.8), (74, -48, 760, 4.4), (70, -38, 880, 4))),
     ("iliac artery", "artery", ((40, 6, 565, 4), (46, 26, 595, 3.6), (52, 34, 630, 3))),
     ("iliac vein", "vein", ((-18, 4, 512, 7.5), (26, 14, 545, 7), (46, 16, 580, 6.6), (54, 6, 615, 6.4), (58, -26, 652, 6.4), (62, -42, 690, 6.2), (68, -40, 760, 5.4), (64, -30, 880, 5))),
@@ -79,7 +79,8 @@ _COLON: dict[str, tuple[Row, ...]] = {
     "duodenum": ((-14, -46, 424, 11), (-44, -22, 424, 12), (-48, -4, 446, 12), (-40, 2, 468, 12), (-10, -12, 474, 10), (14, -16, 462, 10), (30, -26, 446, 11)),
 }  # fmt: skip
 _CLAVICLE: tuple[Row, ...] = ((20, -42, 128, 8), (48, -48, 114, 6), (84, -28, 102, 5.5), (114, -8, 96, 6), (132, 2, 95, 7))  # fmt: skip
-_MANDIBLE: tuple[Row, ...] = ((48, -2, -70, 6), (46, -12, -36, 6.5), (38, -38, -20, 6.5), (20, -62, -10, 7), (0, -70, -8, 7.5))  # fmt: skip
+_LUNG_ROOTS, _PIECES_A_ROOT = 16, 55
+_MANDIBLE: tuple[Row, ...] = ((47, -6, -75, 6), (45, -12, -46, 6), (36, -34, -30, 6), (18, -52, -22, 6.5), (0, -57, -20, 7))  # fmt: skip
 
 
 def _mirror(rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -139,11 +140,12 @@ def _small_bowel(anatomy: Anatomy) -> list[Curve]:
     """Random loops that stay within the front of the abdominal cavity."""
     rng = anatomy.rng("small bowel")
     loops = []
-    for _ in range(int(rng.integers(9, 14))):
-        at = np.array([rng.uniform(-62, 70), rng.uniform(-58, -14), rng.uniform(455, 610)])
+    # Fat spreads the loops; in a lean belly they lie wall to wall.
+    for _ in range(int(rng.integers(17, 24) - 7 * anatomy.visceral)):
+        at = np.array([rng.uniform(-62, 74), rng.uniform(-60, -8), rng.uniform(440, 615)])
         heading = rng.normal(0, 1, 3)
         knots = []
-        radius = rng.uniform(8.5, 13)
+        radius = rng.uniform(8.5, 14)
         for _ in range(int(rng.integers(5, 10))):
             knots.append((*at, radius * rng.uniform(0.85, 1.15)))
             heading = 0.6 * heading / np.linalg.norm(heading) + rng.normal(0, 0.7, 3)
@@ -170,31 +172,32 @@ def lung_tree(anatomy: Anatomy) -> tuple[Doubles, Doubles]:
     hilum_z = float(anatomy.patient_z(214.0))
     pieces: list[Curve] = []
     for side in (-1, 1):
-        for _ in range(13):
-            start = np.array([side * 44 * anatomy.width, 8 * anatomy.depth, hilum_z]) + rng.normal(0, 7, 3)
-            direction = np.array(
-                [side * abs(rng.normal(0.5, 0.6)), rng.normal(0.1, 0.9), rng.normal(0.15, 1.0)]
-            )
-            _branch(pieces, start, direction, float(rng.uniform(2.8, 4.6)), rng)
+        for n in range(_LUNG_ROOTS):
+            start = np.array([side * 42 * anatomy.width, 8 * anatomy.depth, hilum_z]) + rng.normal(0, 7, 3)
+            # Roots fan out up, down, to the front and to the back; fewer straight to the side.
+            turn = 2 * np.pi * (n + rng.random()) / _LUNG_ROOTS
+            direction = np.array([side * rng.uniform(0.1, 1.1), np.cos(turn), 0.3 + 1.2 * np.sin(turn)])
+            pieces += _grow(start, direction, float(rng.uniform(2.6, 4.4)), rng)
     points = np.concatenate([piece.points_mm for piece in pieces])
     radii = np.concatenate([piece.radii_mm for piece in pieces])
     inside = cavity_outline(anatomy, points[:, 2]).radius_at(points[:, 0], points[:, 1]) < 0.97
     return points[inside], radii[inside]
 
 
-def _branch(
-    pieces: list[Curve], start: Doubles, direction: Doubles, radius: float, rng: np.random.Generator
-) -> None:
-    """Grow one vessel and its children until they are too thin to be seen."""
-    if radius < 0.65 or len(pieces) > 900:
-        return
-    direction = direction / np.linalg.norm(direction)
-    length = float(rng.uniform(9, 13) * radius**0.6)
-    bend = start + direction * length / 2 + rng.normal(0, length * 0.06, 3)
-    end = start + direction * length
-    pieces.append(
-        fill_in(np.stack([start, bend, end]), np.array([radius, radius * 0.93, radius * 0.86]), 0.9)
-    )
-    for share in (0.86, float(rng.uniform(0.5, 0.8))):
-        spread = 0.35 if share > 0.85 else 0.75
-        _branch(pieces, end, direction + rng.normal(0, spread, 3), radius * share, rng)
+def _grow(start: Doubles, direction: Doubles, radius: float, rng: np.random.Generator) -> list[Curve]:
+    """Grow one vessel and its children, thickest first, until they are too thin to be seen."""
+    pieces: list[Curve] = []
+    open_ends = [(radius, start, direction)]
+    while open_ends and len(pieces) < _PIECES_A_ROOT:
+        thickest = max(range(len(open_ends)), key=lambda k: open_ends[k][0])
+        radius, start, direction = open_ends.pop(thickest)
+        if radius < 0.6:
+            break
+        direction = direction / np.linalg.norm(direction)
+        length = float(rng.uniform(9, 14) * radius**0.6)
+        bend = start + direction * length / 2 + rng.normal(0, length * 0.06, 3)
+        end = start + direction * length
+        pieces.append(fill_in(np.stack([start, bend, end]), radius * np.array([1, 0.93, 0.86]), 0.9))
+        open_ends.append((radius * 0.88, end, direction + rng.normal(0, 0.3, 3)))
+        open_ends.append((radius * float(rng.uniform(0.5, 0.82)), end, direction + rng.normal(0, 0.75, 3)))
+    return pieces
