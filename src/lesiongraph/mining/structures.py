@@ -23,6 +23,7 @@ from lesiongraph.mining.mask import polygon_diameters
 NOT_A_LESION = "not a lesion structure"
 HALF_ABSENT = "more than half of the contours absent"
 PLANE_TOLERANCE_MM = 0.5  # ours: a contour without reference belongs to the slice this near to its plane
+BORDER_TOLERANCE_PX = 0.01  # ours: geometry headers are rounded to about 1e-4 px
 _LESION_WORDS = re.compile(
     r"(?<![a-z])[ip]?gtv|tumou?r|nodul|lesion|(?<![a-z])mass(es)?(?![a-z])|metasta|(?<![a-z])mets?(?![a-z])|neoplas",
     re.IGNORECASE,
@@ -124,11 +125,17 @@ def _longest(contours: Sequence[tuple[ImageRef, np.ndarray]]) -> tuple[ImageRef,
     best: tuple[ImageRef, RecistMark] | None = None
     best_mm = -1.0
     for image, points in contours:
-        mark = polygon_diameters(points, spacing_of(image))
+        mark = polygon_diameters(_snapped(points, image), spacing_of(image))
         long_mm = mark.long_axis.length_mm(spacing_of(image))
         if long_mm > best_mm + 1e-9:  # of equals the first: the order of the object decides
             best, best_mm = (image, mark), long_mm
     return best
+
+
+def _snapped(points: np.ndarray, image: ImageRef) -> np.ndarray:
+    """Return the outline with what lies a rounding error off the image brought back onto its border."""
+    inside = np.clip(points, -0.5, [image.columns - 0.5, image.rows - 0.5])
+    return np.where(np.abs(points - inside) <= BORDER_TOLERANCE_PX, inside, points)
 
 
 def landmarks_of(structure: Structure) -> list[Landmark]:
