@@ -6,7 +6,9 @@ python tools/train_ssbr.py --data ../shared/data --steps 500 --phantoms 60
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
@@ -18,11 +20,17 @@ from PIL import Image
 from lesiongraph.bodypart import (
     DESIGNS,
     SliceMode,
+    SsbrModel,
     TrainingVolume,
+    ZMap,
     hu_from_8bit,
     slice_input,
     train_ssbr,
+    training_volumes,
+    volume_correlations,
 )
+from lesiongraph.mining import mine_sources, open_series
+from lesiongraph.phantom.render import sample_training_volume
 from lesiongraph.recipe import SsbrRecipe
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
@@ -35,6 +43,18 @@ DICOM_SHIPPABLE = (
     "ACRIN-FLT-Breast_001_19600101",
     "ACRIN-FLT-Breast_001_19600305",
 )
+
+# Median z of the lesions of a type in DeepLesion's official validation split (facts about the authors' scale,
+# not pixels): mediastinum n = 353, liver 233, kidney 100, pelvis 183.
+AUTHORS_Z = {"mediastinum": 0.444, "liver": 0.607, "kidney": 0.652, "pelvis": 0.799}
+# The slice through the middle of the organ, read by eye; mediastinum: carina, pelvis: acetabular roof.
+ANCHORS = {
+    "CPTAC-PDA_C3N-00249": {"mediastinum": 30, "liver": 71, "kidney": 95},
+    "CRLM-CT-1004": {"liver": 13, "kidney": 28},
+    "Pancreas-CT-CB_001": {"mediastinum": 2, "liver": 22, "kidney": 33},
+    "ACRIN-FLT-Breast_001_19600104": {"liver": 13, "kidney": 36, "pelvis": 86},
+    "TCGA-OV_09-2043": {"pelvis": 127},
+}
 
 
 def canonical_nifti(path: Path) -> tuple[NDArray[np.int16], tuple[float, float, float]]:
@@ -70,11 +90,58 @@ def png_volumes(root: Path, mode: SliceMode) -> list[TrainingVolume]:
     return volumes
 
 
+def dicom_volumes(folders: list[Path], mode: SliceMode, fewest: int = 8) -> list[TrainingVolume]:
+    """Read every CT series of DICOM folders through `mining`."""
+    mined = mine_sources(folders)
+    volumes = []
+    for series in mined.series.to_dict("records"):
+        if series["slices"] < fewest:
+            continue
+        slices = mined.slices[mined.slices.series_instance_uid == series["series_instance_uid"]]
+        slices = slices.sort_values("slice_index")
+        hu = open_series(series, slices).read(slices.slice_index.tolist())
+        hu = hu[:, :: -1 if series["flip_y"] else 1, :: -1 if series["flip_x"] else 1]
+        spacing = (float(series["spacing_y_mm"]), float(series["spacing_x_mm"]))
+        name = f"{Path(slices.path.iloc[0]).parent.name} {series['patient_id']}".strip()
+        position_mm = slices.position_mm.to_numpy(dtype=float)
+        volumes += training_volumes(inputs(hu, spacing, mode), position_mm, name)
+    return volumes
+
+
+def phantom_volumes(
+    count: int, rng_seed: int, mode: SliceMode, total_weight: float = 22.0
+) -> list[TrainingVolume]:
+    """Draw phantom bodies; together they are drawn as often as the 22 real volumes."""
+    volumes = []
+    for i in range(count):
+        hu, _, interval_mm = sample_training_volume(np.random.default_rng([rng_seed, i]), size_px=128)
+        pictures = inputs(hu, (1.0, 1.0), mode)
+        volumes.append(TrainingVolume(pictures, interval_mm, f"phantom {i}", total_weight / count))
+    return volumes
+
+
+def anchored(model: SsbrModel, volumes: list[TrainingVolume]) -> ZMap:
+    """Fit the line score -> z through organs whose z the authors' own scores tell (`ANCHORS`)."""
+    points = []
+    for name, slices in ANCHORS.items():
+        (volume,) = (volume for volume in volumes if volume.name.startswith(name))
+        score = model.score(volume.slices)
+        for organ, index in slices.items():
+            near = score[max(0, index - 2) : index + 3]
+            points.append((float(np.median(near)), AUTHORS_Z[organ]))
+            print(f"  anchor {name} {organ}: score {points[-1][0]:.3f}, z {points[-1][1]:.3f}")
+    scores, z = np.array(points).T
+    slope, offset = np.polyfit(scores, z, 1)
+    print(f"  residual {np.std(z - slope * scores - offset):.4f} of z, {len(points)} anchors")
+    return ZMap(float(slope), float(offset))
+
+
 def shippable_volumes(data: Path, mode: SliceMode) -> list[TrainingVolume]:
     """Every real volume whose licence lets derived weights be shipped."""
     niftis = [p for p in sorted((data / "volumes").glob("*.nii.gz")) if not p.name.startswith(NOT_SHIPPABLE)]
     niftis += sorted((data / "sts").glob("*/ct.nii.gz"))
-    return nifti_volumes(niftis, mode) + png_volumes(data / "ssbr/official_train_slices", mode)
+    dicom = dicom_volumes([data / "dicom" / name for name in DICOM_SHIPPABLE], mode)
+    return nifti_volumes(niftis, mode) + dicom + png_volumes(data / "ssbr/official_train_slices", mode)
 
 
 def main() -> None:
@@ -83,12 +150,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--design", choices=sorted(DESIGNS), default="compact")
     parser.add_argument("--steps", type=int, default=500, help="of each of the two trainings")
+    parser.add_argument("--phantoms", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=WEIGHTS / "ssbr-compact.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     design = DESIGNS[arguments.design]
-    volumes = shippable_volumes(arguments.data, design.slice_mode)
+    real = shippable_volumes(arguments.data, design.slice_mode)
+    volumes = real + phantom_volumes(arguments.phantoms, arguments.seed, design.slice_mode)
     started = time.monotonic()
 
     def progress(step: int, total: int, loss: float) -> None:
@@ -99,8 +168,18 @@ def main() -> None:
         volumes, SsbrRecipe(), arguments.seed, steps=arguments.steps, progress=progress, design=design
     )
     model.name = f"ssbr-{design.name}"
+    model.z_map = anchored(model, real)
+    model.notes["trained_on"] = ", ".join(volume.name for volume in real)
+    model.notes["phantoms"] = str(arguments.phantoms)
+    model.notes["steps"] = str(2 * arguments.steps)
+    model.notes["seed"] = str(arguments.seed)
     model.save(arguments.out)
-    print(arguments.out, model.sha256, model.notes)
+    described = {"name": model.name, "sha256": model.sha256, "z_map": asdict(model.z_map), **model.notes}
+    arguments.out.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
+    r = volume_correlations(model.network, volumes)
+    for volume, value in sorted(zip(volumes, r, strict=True), key=lambda pair: pair[1])[:12]:
+        print(f"  lowest r: {volume.name} {value:.3f}")
+    print(arguments.out, json.dumps(described))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from lesiongraph.bodypart.training import (
     hardness_weights,
     sample_indices,
     train_ssbr,
+    training_volumes,
     volume_correlations,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "ssbr_loss",
     "theil_sen_slope",
     "train_ssbr",
+    "training_volumes",
     "volume_correlations",
     "window_to_8bit",
 ]

@@ -29,12 +29,45 @@ class TrainingVolume:
     """One volume to learn from.
 
     `slices` (n, 128, 128) uint8 from `slice_input`, head to foot; `interval_mm` between neighbours, NaN if
-    unknown; `name` for reports.
+    unknown; `name` for reports; `weight` says how often to draw it beside the others.
     """
 
     slices: NDArray[np.uint8]
     interval_mm: float
     name: str
+    weight: float = 1.0
+
+
+def training_volumes(
+    slices: NDArray[np.uint8], position_mm: NDArray[np.float64], name: str
+) -> list[TrainingVolume]:
+    """Cut a series into volumes of equidistant slices, which Eq. 2 asks for.
+
+    A gap of more than 2.1 times the usual interval ends a volume (DeepLesion's series are pieces); within
+    one, where slices were thinned out unevenly, those nearest to a grid of the widest gap are taken.
+
+    Parameters
+    ----------
+    slices : ndarray, shape (n, 128, 128), uint8
+        Head to foot.
+    position_mm : ndarray, shape (n,)
+        Growing towards the feet; any NaN: the interval is unknown and taken as constant.
+    name : str
+    """
+    if len(slices) < 2 or not np.isfinite(position_mm).all():
+        return [TrainingVolume(slices, float("nan"), name)]
+    gaps = np.diff(position_mm)
+    breaks = np.flatnonzero(gaps > 2.1 * np.median(gaps)) + 1
+    volumes = []
+    for run in np.split(np.arange(len(slices)), breaks):
+        step = float(np.diff(position_mm[run]).max()) if len(run) > 1 else 0.0
+        if step <= 0:
+            continue
+        start, end = position_mm[run[0]], position_mm[run[-1]]
+        grid = np.arange(start, end + 0.5 * step, step)  # (grid points,)
+        nearest = np.abs(position_mm[run][None, :] - grid[:, None]).argmin(axis=1)
+        volumes.append(TrainingVolume(slices[run[np.unique(nearest)]], step, name))
+    return volumes
 
 
 @dataclass(frozen=True)
@@ -107,11 +140,13 @@ def train_ssbr(
     rng = np.random.default_rng(rng_seed)
     network = seeded_network(design.network, rng_seed)
     run = _Run(usable, recipe, design, rng, progress, each)
-    run.train(network, np.full(len(usable), 1 / len(usable)), done=0)
+    share = np.array([volume.weight for volume in usable])
+    run.train(network, share / share.sum(), done=0)
     r_first = volume_correlations(network, usable)
     if design.restart:
         network = seeded_network(design.network, rng_seed + 1)
-    run.train(network, hardness_weights(r_first), done=each)
+    share = share * hardness_weights(r_first)
+    run.train(network, share / share.sum(), done=each)
     return _finished(network, usable, design, recipe)
 
 
