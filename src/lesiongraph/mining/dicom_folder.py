@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
-import pydicom
 from pydicom import Dataset
 
 from lesiongraph.lesion import LESIONS, conform
@@ -19,11 +18,14 @@ from lesiongraph.mining.assemble import (
     series_frame,
     slices_frame,
 )
+from lesiongraph.mining.dicom_header import read_object
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, Landmark, RejectedMark, SourceObject
 from lesiongraph.mining.result import MiningResult
+from lesiongraph.mining.rtstruct import read_rtstruct
+from lesiongraph.mining.seg import read_seg
 from lesiongraph.mining.sr import read_sr
 
 Progress = Callable[[str, int, int], None]
@@ -48,6 +50,8 @@ def mine_dicom(
         for done, origin in enumerate(archive.objects, 1):
             marks, found_landmarks, found_counts = _read_object(origin, archive, roi_pattern)
             rows += marks
+            if not marks:
+                counts[f"{origin.modality} without marks"] += 1
             landmarks += [(landmark, origin.path) for landmark in found_landmarks]
             counts.update(found_counts)
             if progress is not None:
@@ -66,7 +70,7 @@ def _read_object(
 ) -> tuple[list[Row], list[Landmark], Counter[str]]:
     """Read one object; whatever goes wrong inside it becomes its one rejected row."""
     try:
-        dataset = pydicom.dcmread(origin.path, force=True)
+        dataset = read_object(Path(origin.path))
         marks, landmarks, counts = _dispatch(dataset, origin.modality, archive, roi_pattern)
         return lesion_rows(marks, origin), landmarks, counts
     except Exception as cause:  # one damaged object must not stop the run; its row says what happened
@@ -79,9 +83,5 @@ def _dispatch(dataset: Dataset, modality: str, archive: DicomArchive, roi_patter
     if modality == "PR":
         return read_gsps(dataset, archive), [], Counter()
     if modality == "RTSTRUCT":
-        from lesiongraph.mining.rtstruct import read_rtstruct
-
         return read_rtstruct(dataset, archive, roi_pattern)
-    from lesiongraph.mining.seg import read_seg
-
     return read_seg(dataset, archive, roi_pattern)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom import Dataset
+from pydicom.dataelem import DataElement, RawDataElement
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_series import ImageHeader
@@ -51,6 +52,11 @@ _TAGS = [
     "RescaleSlope",
     "RescaleType",
 ]
+
+
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+# Sequence delimitation item, little and big endian
+_SEQUENCE_ENDS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")
 
 
 class LeftOutError(Exception):
@@ -96,6 +102,29 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
     _check_ct(dataset, uid, sop_class, masks)
     _check_length(dataset, path, uid, header_bytes)
     return [_header(dataset, path, uid)]
+
+
+def read_object(path: Path) -> Dataset:
+    """Read a whole object that is not an image.
+
+    Raises
+    ------
+    EOFError
+        If the file is cut: pydicom reads a cut file without complaint and gives the part that is there.
+    """
+    dataset = pydicom.dcmread(path, force=True)
+    if not dataset:
+        raise EOFError("truncated file")
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    last: object = dataset.get_item(max(dataset.keys()))
+    if isinstance(last, RawDataElement) and last.length != _UNDEFINED_LENGTH:
+        left = path.stat().st_size - last.value_tell - last.length
+        deflated = syntax is not None and syntax.is_deflated
+        if len(last.value or b"") != last.length or (0 < left < 8 and not deflated):
+            raise EOFError("truncated file")
+    elif isinstance(last, DataElement) and last.VR == "SQ" and not path.read_bytes().endswith(_SEQUENCE_ENDS):
+        raise EOFError("truncated file")
+    return dataset
 
 
 def _read(path: Path, tags: list[str]) -> tuple[Dataset, int]:

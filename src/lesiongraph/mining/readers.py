@@ -16,6 +16,8 @@ from pydicom.pixels.utils import pixel_array
 
 from lesiongraph.errors import NotCtError, UnreadableImageError
 from lesiongraph.mining import dicom_values as values
+from lesiongraph.mining.deeplesion_images import open_png
+from lesiongraph.mining.nifti import open_nifti
 
 AIR_HU = -1024
 HIGHEST_HU = 3071
@@ -57,12 +59,8 @@ def open_series(series: Mapping[str, object], slices: pd.DataFrame) -> SliceRead
     if kind == "dicom":
         return DicomReader(series, slices)
     if kind == "deeplesion":
-        from lesiongraph.mining.deeplesion_images import open_png
-
         return open_png(series, slices)
     if kind == "nifti":
-        from lesiongraph.mining.nifti import open_nifti
-
         return open_nifti(series, slices)
     raise ValueError(f"series kind {kind!r}: expected dicom, deeplesion or nifti")
 

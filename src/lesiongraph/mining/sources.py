@@ -8,6 +8,7 @@ from pathlib import Path
 from lesiongraph.errors import SourceNotFoundError, UsageError
 from lesiongraph.mining.deeplesion import mine_deeplesion
 from lesiongraph.mining.dicom_folder import mine_dicom
+from lesiongraph.mining.mask_csv import mine_mask_csv
 from lesiongraph.mining.result import MiningResult, merge_results
 from lesiongraph.mining.subsets import assign_subsets
 
@@ -45,8 +46,6 @@ def mine_sources(
         if (source / DEEPLESION_TABLE).is_file():
             results.append(mine_deeplesion(source))
         elif source.suffix.lower() == ".csv" and source.is_file():
-            from lesiongraph.mining.mask_csv import mine_mask_csv
-
             results.append(mine_mask_csv(source))
         elif source.exists() and source.suffix.lower() != ".csv":
             dicom_folders.append(source)

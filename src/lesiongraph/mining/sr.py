@@ -56,6 +56,8 @@ def read_sr(dataset: Dataset, archive: DicomArchive) -> list[FoundMark | Rejecte
 
     Measurements outside TID 1500 groups are grouped by the item that holds them.
     """
+    if "ContentSequence" not in dataset:
+        raise ValueError("an SR document without content")
     root = read_tree(dataset)
     containers = [i for i in root.descendants() if i.value_type == "CONTAINER" and i.concept == GROUP]
     marks: list[FoundMark | RejectedMark] = []
