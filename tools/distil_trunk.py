@@ -212,7 +212,7 @@ def set_in_closed_form(student: Trunk, teacher: Trunk, hu: Tensor, rng: np.rando
 
 def _neighbourhoods(x: Tensor, cells: Tensor) -> Tensor:
     """Return the 3×3 neighbourhoods (n, 9·C) of the chosen cells, ordered as a convolution's weight."""
-    batch, channels, height, width = x.shape
+    channels, height, width = x.shape[1:]
     padded = functional.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
     image, rest = cells // (height * width), cells % (height * width)
     row, column = rest // width, rest % width
@@ -242,7 +242,7 @@ def cosines(features: Tensor, owner: Tensor) -> Tensor:
 
 
 def relation_loss(ours: Tensor, theirs: Tensor) -> Tensor:
-    """One minus the correlation of two lists of cosines, plus their mean squared difference in units of theirs."""
+    """One minus the correlation of two lists of cosines, plus their squared difference over the spread."""
     spread = theirs.std() + 1e-6
     a, b = ours - ours.mean(), theirs - theirs.mean()
     correlation = (a * b).sum() / (a.norm() * b.norm() + 1e-9)

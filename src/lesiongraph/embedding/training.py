@@ -251,6 +251,6 @@ def _take_up(path: Path, key: str, layers: nn.Module, optimiser: torch.optim.Opt
         optimiser.load_state_dict(state["optimiser"])
     except Exception as error:  # a damaged zip raises many kinds
         raise WeightsError(
-            f"{path}", "a training checkpoint", str(error), "Delete it and train again."
+            f"{path}", "a training checkpoint", type(error).__name__, "Delete it and train again."
         ) from error
     return [float(loss) for loss in state["losses"]]
