@@ -1,8 +1,18 @@
 """Takes DICOM folders, DeepLesion releases, image + mask CSVs; gives catalogue tables and pixels (Sec. 3)."""
 
+from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.readers import SliceReader, open_series
 from lesiongraph.mining.result import MiningResult, merge_results
 from lesiongraph.mining.sources import mine_sources
 from lesiongraph.mining.subsets import assign_subsets
 
-__all__ = ["MiningResult", "SliceReader", "assign_subsets", "merge_results", "mine_sources", "open_series"]
+__all__ = [
+    "LooseSeries",
+    "MiningResult",
+    "SliceReader",
+    "assign_subsets",
+    "merge_results",
+    "mine_sources",
+    "open_loose",
+    "open_series",
+]

@@ -23,7 +23,7 @@ from lesiongraph.workspace import RunReport, Workspace
 
 SPLITS = ("train", "val", "test")
 SUBSETS = ("pool", "seed", "validation", "test")
-TRUTH_COLUMNS = ("tracking_uid", "identity")
+TRUTH_COLUMNS = ("tracking_uid", "lesion")
 
 
 def evaluate(
@@ -127,7 +127,7 @@ def read_instances(truth: Path) -> pd.Series:
     if missing:
         raise TableSchemaError(truth, f"columns {', '.join(TRUTH_COLUMNS)}", f"no {', '.join(missing)}")
     table = table[table.tracking_uid != ""].drop_duplicates("tracking_uid")
-    return table.set_index("tracking_uid").identity
+    return table.set_index("tracking_uid").lesion
 
 
 def matching_curve(vectors: Vectors, instances: pd.Series, split: str | None = None) -> PrecisionRecallCurve:

@@ -1,0 +1,46 @@
+"""Takes results, gives the paper's figures (Fig. 3, 5–15) and one self-contained HTML report."""
+
+from lesiongraph.figures.maps import (
+    atlas_figure,
+    sample_clusters,
+    size_figure,
+    tsne_figure,
+    tsne_positions,
+)
+from lesiongraph.figures.page import Section, render_page
+from lesiongraph.figures.panels import (
+    Hit,
+    MarkOnSlice,
+    RetrievalRow,
+    located_figure,
+    marks_figure,
+    retrieval_figure,
+    sequence_figure,
+)
+from lesiongraph.figures.patient import PatientLesion, graph_figure, patient_figure
+from lesiongraph.figures.scores import confusion_figure, curve_figure, loss_figure
+from lesiongraph.figures.theme import Tile
+
+__all__ = [
+    "Hit",
+    "MarkOnSlice",
+    "PatientLesion",
+    "RetrievalRow",
+    "Section",
+    "Tile",
+    "atlas_figure",
+    "confusion_figure",
+    "curve_figure",
+    "graph_figure",
+    "located_figure",
+    "loss_figure",
+    "marks_figure",
+    "patient_figure",
+    "render_page",
+    "retrieval_figure",
+    "sample_clusters",
+    "sequence_figure",
+    "size_figure",
+    "tsne_figure",
+    "tsne_positions",
+]
