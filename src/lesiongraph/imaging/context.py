@@ -22,11 +22,12 @@ FLAG_UNREADABLE = "context: neighbour slice unreadable"
 
 
 class PatchError(LesionGraphError):
-    """A patch cannot be cut from what was given; `cause` says why in words fit for a rejected row."""
+    """A patch cannot be cut from what was given; `cause` is the reason alone, fit for counting."""
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, detail: str) -> None:
         self.cause = cause
-        super().__init__(f"No patch: {cause}. Check the mark and its image.")
+        self.detail = detail
+        super().__init__(f"No patch, {cause}: {detail}. Check the mark and its image.")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def plan_context(
     indices = slices["slice_index"].to_numpy(dtype=np.int64)
     positions = slices["position_mm"].to_numpy(dtype=np.float64)
     if key_index not in indices:
-        raise PatchError(f"key slice {key_index} is not among the {len(indices)} slices of the series")
+        raise PatchError("key slice not in the series", f"slice {key_index} of {len(indices)} known slices")
     key_mm = float(positions[indices == key_index][0])
     known = np.isfinite(positions)
     if not (math.isfinite(interval_mm) and interval_mm > 0 and math.isfinite(key_mm)):

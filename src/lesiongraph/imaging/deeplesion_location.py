@@ -61,4 +61,4 @@ def plain_from_stated_xy(
         NaN stays NaN.
     """
     low, high = np.array(LOWEST_XY), np.array(HIGHEST_XY)
-    return low + np.asarray(xy_stated, dtype=np.float64) * (high - low)
+    return np.asarray(low + np.asarray(xy_stated, dtype=np.float64) * (high - low))

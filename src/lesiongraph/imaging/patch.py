@@ -153,14 +153,14 @@ def _number(value: object) -> float:
 def _pixel_spacing(series: Mapping[str, object]) -> tuple[float, float]:
     spacing = _number(series.get("spacing_x_mm")), _number(series.get("spacing_y_mm"))
     if not all(math.isfinite(value) and value > 0 for value in spacing):
-        raise PatchError(f"pixel spacing unknown: expected two positive numbers in mm, got {spacing}")
+        raise PatchError("pixel spacing unknown", f"expected two positive numbers in mm, got {spacing}")
     return spacing
 
 
 def _check_box(box: BoundingBox) -> None:
     corners = (box.x0, box.y0, box.x1, box.y1)
     if not all(math.isfinite(corner) for corner in corners) or box.width_px < 0 or box.height_px < 0:
-        raise PatchError(f"not a bounding box: expected x0 <= x1 and y0 <= y1, got {corners}")
+        raise PatchError("not a bounding box", f"expected x0 <= x1 and y0 <= y1, got {corners}")
 
 
 def _read(reader: SliceReader, slices: pd.DataFrame, plan: ContextPlan) -> tuple[Int16, ContextPlan]:
@@ -185,7 +185,8 @@ def _is_readable(reader: SliceReader, index: int) -> bool:
 def _checked(stored: Int16, plan: ContextPlan) -> Int16:
     if stored.ndim != 3 or len(stored) != len(plan.slice_indices) or 0 in stored.shape:
         raise PatchError(
-            f"reader gave shape {stored.shape}; expected ({len(plan.slice_indices)}, rows, columns)"
+            "reader gave another shape",
+            f"expected ({len(plan.slice_indices)}, rows, columns), got {stored.shape}",
         )
     return stored
 
@@ -196,7 +197,7 @@ def _clip(box: BoundingBox, columns: int, rows: int) -> tuple[BoundingBox, bool]
     x0, x1 = max(box.x0, -0.5), min(box.x1, columns - 0.5)
     y0, y1 = max(box.y0, -0.5), min(box.y1, rows - 0.5)
     if x0 >= x1 or y0 >= y1:
-        raise PatchError(f"box off the image: {box} against {columns} × {rows} px")
+        raise PatchError("box off the image", f"{box} against {columns} × {rows} px")
     return BoundingBox(x0, y0, x1, y1), True
 
 
