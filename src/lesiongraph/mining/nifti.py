@@ -65,7 +65,7 @@ class NiftiVolume:
             source = proxy if self._cache is None else self._cache
             stored = np.asarray(source[tuple(place)])
         except Exception as error:  # nibabel and zlib raise many kinds on a damaged file
-            raise UnreadableImageError(self.path, " ".join(str(error).split())[:200]) from error
+            raise UnreadableImageError(self.path, _cause(error, self.path)) from error
         if self._cache is not None and (proxy.slope, proxy.inter) != (1.0, 0.0):
             stored = stored * proxy.slope + proxy.inter
         stored = stored.reshape(stored.shape[:2])  # drops trailing axes of length 1
@@ -92,7 +92,7 @@ def load_nifti(path: Path) -> NiftiVolume:
         coded = int(image.header["qform_code"]) > 0 or int(image.header["sform_code"]) > 0
         kind = image.get_data_dtype()
     except Exception as error:  # nibabel raises many kinds, KeyError among them for Analyze files
-        raise UnreadableImageError(path, " ".join(str(error).split())[:200]) from error
+        raise UnreadableImageError(path, _cause(error, path)) from error
     if len(image.shape) < 3 or any(length != 1 for length in image.shape[3:]):
         raise UnreadableImageError(path, f"shape {image.shape}, expected three dimensions")
     if kind.fields is not None or kind.kind not in "iuf":
@@ -112,6 +112,11 @@ def load_nifti(path: Path) -> NiftiVolume:
         flags=() if coded else ("orientation not stated",),
         _image=image,
     )
+
+
+def _cause(error: Exception, path: Path) -> str:
+    """Return the error's text in one line, without the path: equal causes are counted together."""
+    return " ".join(str(error).replace(str(path), path.name).split())[:200] or type(error).__name__
 
 
 def nifti_uid(volume: NiftiVolume) -> str:

@@ -24,6 +24,7 @@ NOT_A_LESION = "not a lesion structure"
 HALF_ABSENT = "more than half of the contours absent"
 PLANE_TOLERANCE_MM = 0.5  # ours: a contour without reference belongs to the slice this near to its plane
 BORDER_TOLERANCE_PX = 0.01  # ours: geometry headers are rounded to about 1e-4 px
+_EDGE_PX = 1e-6  # keeps the ends of an axis along the border on the image when they are worked out
 _LESION_WORDS = re.compile(
     r"(?<![a-z])[ip]?gtv|tumou?r|nodul|lesion|(?<![a-z])mass(es)?(?![a-z])|metasta|(?<![a-z])mets?(?![a-z])|neoplas",
     re.IGNORECASE,
@@ -134,7 +135,8 @@ def _longest(contours: Sequence[tuple[ImageRef, np.ndarray]]) -> tuple[ImageRef,
 
 def _snapped(points: np.ndarray, image: ImageRef) -> np.ndarray:
     """Return the outline with what lies a rounding error off the image brought back onto its border."""
-    inside = np.clip(points, -0.5, [image.columns - 0.5, image.rows - 0.5])
+    edge = 0.5 - _EDGE_PX
+    inside = np.clip(points, -edge, [image.columns - 1 + edge, image.rows - 1 + edge])
     return np.where(np.abs(points - inside) <= BORDER_TOLERANCE_PX, inside, points)
 
 
