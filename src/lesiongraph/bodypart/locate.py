@@ -29,7 +29,7 @@ _SHORT_SLICES = 4
 _PRIOR_MM = 120.0  # at this length the series' own slope counts as much as the typical one
 _LOW_R = 0.8
 _SLOPE_FACTOR = 2.0  # a body is not half or twice as long as the typical one
-_OUTLIER_SCORE = 0.8  # 80 mm off the line: the slice itself is odd
+_OUTLIER_MM = 80.0  # so far off the line, the slice itself is odd
 _FIT_SLICES = 160  # Theil-Sen looks at every pair; more slices than this are thinned out
 
 
@@ -67,8 +67,8 @@ def locate_series(model: SsbrModel, slices: NDArray[np.uint8], position_mm: Arra
         confidence = series x slice, where
         series = 0.4 for slices that stand alone; else r^2, halved for an implausible slope, at most 0.6 for
         a short series, 0.1 if upside down;
-        slice = exp(-d^2 / 2) with d the distance from the refitted line in units of 0.8 (80 mm), halved
-        outside the trained range, 0 where no body is seen.
+        slice = exp(-d^2 / 2) with d the distance from the refitted line in units of 80 mm (by the model's
+        typical rise a mm), halved outside the trained range, 0 where no body is seen.
 
     Source: ours; a robust line per volume is BUSN's idea (facts, section 6).
     """
@@ -160,7 +160,8 @@ def _r(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 def _assembled(
     model: SsbrModel, score: NDArray[np.float64], fit: _SeriesFit, body: NDArray[np.bool_]
 ) -> SeriesScores:
-    distance = (score - fit.fitted) / _OUTLIER_SCORE
+    per_mm = model.score_per_mm if np.isfinite(model.score_per_mm) else abs(fit.slope)
+    distance = (score - fit.fitted) / (_OUTLIER_MM * per_mm) if per_mm > 0 else np.zeros(len(score))
     outside = ~model.in_trained_range(score)
     confidence = fit.trust * np.exp(-0.5 * distance**2) * np.where(outside, 0.5, 1.0)
     flags = np.empty(len(score), dtype=object)
