@@ -21,7 +21,8 @@ from lesiongraph.phantom import generate_hospital, hospital
 from lesiongraph.phantom import patient as patient_module
 from lesiongraph.phantom.truth import read_table
 
-PATIENTS, SEED, ROWS = 5, 11, 96
+# The seed gives six series: follow-up, two series in a study, two readers, SR and GSPS, labelled and not.
+PATIENTS, SEED, ROWS = 4, 1536, 96
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class TestTruth:
             assert uids.is_unique
 
     def test_half_of_the_patients_are_labelled(self, small: Hospital) -> None:
-        assert small.counts["labelled_patients"] in {PATIENTS // 2, PATIENTS // 2 + 1}
+        assert small.counts["labelled_patients"] in {PATIENTS // 2}
 
     def test_follow_up_is_one_to_four_months_apart(self, small: Hospital) -> None:
         for _, one in small.truth.groupby("patient_id"):
@@ -209,7 +210,7 @@ class TestRunAgain:
         [
             ({"rng_seed": SEED + 1}, "rng_seed"),
             ({"rows": ROWS * 2}, "rows"),
-            ({"patients": PATIENTS - 1}, "holds 5 patients already"),
+            ({"patients": PATIENTS - 1}, "holds 4 patients already"),
         ],
     )
     def test_another_hospital_in_the_folder_is_refused(

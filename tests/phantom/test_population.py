@@ -36,6 +36,15 @@ def test_types_are_distributed_as_in_deeplesion(plans: list[PatientPlan]) -> Non
         assert counts[lesion_type] / counts.total() == pytest.approx(fraction, abs=0.02)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_small_hospital_holds_the_common_types_and_a_usual_number_of_studies(seed: int) -> None:
+    small = [plan_patient(index, seed) for index in range(30)]
+    counts = Counter(lesion.type for plan in small for lesion in plan.lesions)
+    assert {name for name, share in TYPE_FRACTIONS.items() if share > 0.08} <= set(counts)
+    assert 0.3 < counts["lung"] / counts.total() < 0.58
+    assert 60 <= sum(len(plan.visits) for plan in small) <= 85
+
+
 def test_lesions_of_one_patient_share_their_type_as_often(plans: list[PatientPlan]) -> None:
     pairs = [a.type == b.type for plan in plans for a, b in combinations(plan.lesions, 2)]
     assert np.mean(pairs) == pytest.approx(0.585, abs=0.03)

@@ -6,6 +6,7 @@ The figures were counted on the rebuilt DeepLesion metadata of the official spli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -50,6 +51,11 @@ GROWTH_RANGE = (0.35, 1.8)  # of the size at first sight
 FIRST_DATE, LAST_FIRST_DATE = date(2008, 1, 7), date(2015, 12, 31)
 FOLLOW_UP_DAYS = (30, 120)
 DAYS_PER_MONTH = 30.44
+
+# Steps of the additive sequences that spread a trait over the patients (fractional parts of the golden
+# ratio, of the square root of 2 and of the plastic number): any run of patients, even a short one, holds
+# types and study counts nearly in their shares. Independent draws leave a small hospital without livers.
+PRIMARY_STEP, STUDIES_STEP, OTHERS_STEP = 0.6180339887, 0.4142135624, 0.3247179572
 
 
 @dataclass(frozen=True)
@@ -107,14 +113,46 @@ def plan_patient(index: int, rng_seed: int) -> PatientPlan:
         The hospital's random seed, 0 or more.
     """
     rng = np.random.default_rng([rng_seed, index, 0])
-    visits = _plan_visits(index, rng_seed, rng)
+    spread = _Spread(index, rng_seed)
+    visits = _plan_visits(spread, rng)
     return PatientPlan(
         patient_id=f"PHANTOM-{index + 1:04d}",
         index=index,
         labelled=_is_labelled(index, rng_seed),
         visits=visits,
-        lesions=_plan_lesions(len(visits), rng),
+        lesions=_plan_lesions(len(visits), spread, rng),
     )
+
+
+class _Spread:
+    """The traits of one patient that are spread evenly over the hospital rather than drawn alone."""
+
+    def __init__(self, index: int, rng_seed: int) -> None:
+        self._index = index
+        self._starts = np.random.default_rng([rng_seed, 3]).random(3)
+        block = np.random.default_rng([rng_seed, index // GSPS_FRACTION, 2])
+        self.gsps_phase = int(block.permutation(GSPS_FRACTION)[index % GSPS_FRACTION])
+
+    @property
+    def studies(self) -> int:
+        """Number of studies, 1–11."""
+        return 1 + self._quantile(STUDY_COUNTS, self._starts[0] + self._index * STUDIES_STEP)
+
+    @property
+    def primary_type(self) -> str:
+        """The type that most lesions of the patient share."""
+        place = self._starts[1] + self._index * PRIMARY_STEP
+        return LESION_TYPES[self._quantile(tuple(TYPE_FRACTIONS.values()), place)]
+
+    def other_type(self, identity: int) -> str:
+        """The type of a lesion that does not come from the primary."""
+        place = self._starts[2] + (self._index * max(LESION_COUNTS) + identity) * OTHERS_STEP
+        return LESION_TYPES[self._quantile(tuple(TYPE_FRACTIONS.values()), place)]
+
+    @staticmethod
+    def _quantile(weights: Sequence[float], place: float) -> int:
+        shares = np.cumsum(weights) / np.sum(weights)
+        return min(int(np.searchsorted(shares, place % 1.0, side="right")), len(weights) - 1)
 
 
 def _is_labelled(index: int, rng_seed: int) -> bool:
@@ -123,20 +161,12 @@ def _is_labelled(index: int, rng_seed: int) -> bool:
     return bool(first_of_pair) == (index % 2 == 0)
 
 
-def _plan_visits(index: int, rng_seed: int, rng: np.random.Generator) -> tuple[Visit, ...]:
-    counts = np.array(STUDY_COUNTS, float)
-    number_of_visits = 1 + int(rng.choice(len(counts), p=counts / counts.sum()))
+def _plan_visits(spread: _Spread, rng: np.random.Generator) -> tuple[Visit, ...]:
     days = int(rng.integers(0, (LAST_FIRST_DATE - FIRST_DATE).days))
     start = FIRST_DATE + timedelta(days=days)
-    # One phase a patient: the k-th study of a patient is GSPS once in five, spread evenly over the hospital.
-    phase = int(
-        np.random.default_rng([rng_seed, index // GSPS_FRACTION, 2]).permutation(GSPS_FRACTION)[
-            index % GSPS_FRACTION
-        ]
-    )
     visits: list[Visit] = []
     day = start
-    for number in range(1, number_of_visits + 1):
+    for number in range(1, spread.studies + 1):
         second = rng.random() < SECOND_READER_PROBABILITY
         reader = int(rng.integers(0, 8))
         visits.append(
@@ -145,7 +175,7 @@ def _plan_visits(index: int, rng_seed: int, rng: np.random.Generator) -> tuple[V
                 date=day,
                 time=f"{rng.integers(7, 18):02d}{rng.integers(0, 60):02d}00",
                 months=(day - start).days / DAYS_PER_MONTH,
-                report_kind="GSPS" if (number + phase) % GSPS_FRACTION == 0 else "SR",
+                report_kind="GSPS" if (number + spread.gsps_phase) % GSPS_FRACTION == 0 else "SR",
                 readers=(reader, (reader + 3) % 8) if second else (reader,),
                 series=2 if rng.random() < TWO_SERIES_PROBABILITY else 1,
             )
@@ -154,13 +184,13 @@ def _plan_visits(index: int, rng_seed: int, rng: np.random.Generator) -> tuple[V
     return tuple(visits)
 
 
-def _plan_lesions(studies: int, rng: np.random.Generator) -> tuple[LesionCourse, ...]:
+def _plan_lesions(studies: int, spread: _Spread, rng: np.random.Generator) -> tuple[LesionCourse, ...]:
     count = int(rng.choice(list(LESION_COUNTS), p=list(LESION_COUNTS.values())))
-    primary = _draw_type(rng)
     response = GROWTH_PER_MONTH[str(rng.choice(list(GROWTH_PER_MONTH), p=[0.4, 0.35, 0.25]))]
     lesions = []
     for identity in range(1, count + 1):
-        lesion_type = primary if rng.random() < SAME_TYPE_PROBABILITY else _draw_type(rng)
+        from_primary = rng.random() < SAME_TYPE_PROBABILITY
+        lesion_type = spread.primary_type if from_primary else spread.other_type(identity)
         late = identity > 1 and rng.random() < LATE_LESION_PROBABILITY
         first = int(rng.integers(1, studies + 1)) if late else 1
         vanishes = rng.random() < VANISHING_PROBABILITY
@@ -184,8 +214,3 @@ def draw_long_axis_mm(lesion_type: str, rng: np.random.Generator) -> float:
     """Draw a long axis (mm) for a lesion type, lognormal with DeepLesion's long tail."""
     median, deviation = LONG_AXIS_BY_TYPE[lesion_type]
     return float(np.clip(SIZE_FACTOR * median * rng.lognormal(0, deviation), *LONG_AXIS_RANGE_MM))
-
-
-def _draw_type(rng: np.random.Generator) -> str:
-    fractions = np.array(list(TYPE_FRACTIONS.values()))
-    return LESION_TYPES[int(rng.choice(len(fractions), p=fractions / fractions.sum()))]
