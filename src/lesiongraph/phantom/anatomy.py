@@ -81,11 +81,11 @@ class Anatomy:
 
     def template_z(self, z_mm: npt.ArrayLike) -> Doubles:
         """Template height of a patient height."""
-        return np.asarray(np.interp(z_mm, self.z_borders_mm, _BORDERS))
+        return np.asarray(np.interp(np.asarray(z_mm, float), self.z_borders_mm, _BORDERS))
 
     def patient_z(self, template_mm: npt.ArrayLike) -> Doubles:
         """Patient height of a template height."""
-        return np.asarray(np.interp(template_mm, _BORDERS, self.z_borders_mm))
+        return np.asarray(np.interp(np.asarray(template_mm, float), _BORDERS, self.z_borders_mm))
 
     def relative_z(self, z_mm: npt.ArrayLike) -> Doubles:
         """True z in 0..1, head to foot, of many heights; anatomy, not stature, decides."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,8 @@ from lesiongraph.phantom.anatomy import Doubles
 from lesiongraph.phantom.fields import Floats
 
 Window = tuple[slice, slice]
-_EMPTY: Window = (slice(0, 0), slice(0, 0))
+EMPTY: Window = (slice(0, 0), slice(0, 0))
+"""The window of what lies outside the image."""
 
 
 @dataclass
@@ -31,7 +32,8 @@ class Canvas:
     sin: float
     shift: tuple[float, float]
     margin_mm: float  # how far the warp moves anything
-    noise: Floats = field(default_factory=lambda: np.zeros((1, 1), np.float32))  # wavelength about 12 mm
+    noise: Floats  # (rows, columns), the patient's fine mottle, about unit variance
+    bend: Floats  # the same, coarser: moves edges
 
     def window(self, cx: float, cy: float, reach_mm: float) -> Window:
         """Return the slices of rows and columns within `reach_mm` of a body point."""
@@ -44,7 +46,7 @@ class Canvas:
         r0 = max(0, int((iy - reach - self.top_mm) / self.pixel_mm))
         r1 = min(rows, int((iy + reach - self.top_mm) / self.pixel_mm) + 2)
         if c0 >= c1 or r0 >= r1:
-            return _EMPTY
+            return EMPTY
         return slice(r0, r1), slice(c0, c1)
 
     def depth_of(self, window: Window, section: Doubles, square: float = 0.0) -> tuple[Floats, Floats]:
@@ -61,12 +63,13 @@ class Canvas:
         r = np.sqrt(r2)
         # |grad r| is about |p| / (a^2, b^2): a first-order distance that stays true for flat ellipses.
         slope = np.sqrt(u2 * np.float32(1 / a**2) + v2 * np.float32(1 / b**2)) / np.maximum(r, 1e-3)
-        return (1 - r) / np.maximum(slope, np.float32(1 / max(a, b))), r
+        depth = (1 - r) / np.maximum(slope, np.float32(1 / max(a, b)))
+        return np.asarray(depth, np.float32), np.asarray(r, np.float32)
 
     def cover(self, depth: Floats) -> Floats:
         """Turn a signed depth in mm into coverage 0-1, soft over one pixel."""
         edge = np.float32(1 / max(self.pixel_mm, 1.0))
-        return np.clip(depth * edge + np.float32(0.5), 0, 1)
+        return np.asarray(np.clip(depth * edge + np.float32(0.5), 0, 1), np.float32)
 
     def paint(self, window: Window, alpha: Floats, value: float | Floats) -> None:
         """Mix `value` (HU) into the window with coverage `alpha`."""
@@ -85,12 +88,12 @@ class Canvas:
     ) -> tuple[Window, Floats]:
         """Paint an ellipse whose edge and inside follow the noise; return its window and coverage."""
         window = self.window(section[0], section[1], max(section[2], section[3]) * (1 + 0.2 * square))
-        if window == _EMPTY or min(section[2], section[3]) < 0.3:
-            return _EMPTY, np.zeros((0, 0), np.float32)
+        if window == EMPTY or min(section[2], section[3]) < 0.3:
+            return EMPTY, np.zeros((0, 0), np.float32)
         depth, _ = self.depth_of(window, section, square)
         noise = self.noise[window]
         if rough_mm:
-            depth = depth + np.float32(rough_mm) * noise
+            depth = depth + np.float32(rough_mm) * self.bend[window]
         alpha = self.cover(depth)
         if clip is not None:
             alpha = alpha * clip[window]
@@ -101,13 +104,13 @@ class Canvas:
         """Return (window, depth in mm, positive inside) of the union of balls cut by this slice (k,)."""
         rows, columns = self.hu.shape
         if not len(x):
-            return _EMPTY, np.zeros((0, 0), np.float32)
+            return EMPTY, np.zeros((0, 0), np.float32)
         col, row = self._pixel_of(x, y)
         reach = int(np.ceil((float(radius.max()) + 1.0) / self.pixel_mm)) + 1
         r0, r1 = max(0, int(row.min()) - reach), min(rows, int(row.max()) + reach + 1)
         c0, c1 = max(0, int(col.min()) - reach), min(columns, int(col.max()) + reach + 1)
         if r0 >= r1 or c0 >= c1:
-            return _EMPTY, np.zeros((0, 0), np.float32)
+            return EMPTY, np.zeros((0, 0), np.float32)
         window = (slice(r0, r1), slice(c0, c1))
         depth = np.full((r1 - r0, c1 - c0), -99, np.float32)
         span = np.arange(-reach, reach + 1)
@@ -136,7 +139,7 @@ class Canvas:
         if square > 0:
             r2 = (1 - square) * r2 + square * np.sqrt(u2 * u2 + v2 * v2)
         distance = np.sqrt(x2 + y2)
-        return distance / np.maximum(np.sqrt(r2), np.float32(1e-3)) - distance
+        return np.asarray(distance / np.maximum(np.sqrt(r2), np.float32(1e-3)) - distance, np.float32)
 
     def _pixel_of(self, x: Doubles, y: Doubles) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return the column and row whose warped coordinates come nearest to body points (k,)."""

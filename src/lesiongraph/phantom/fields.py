@@ -56,7 +56,7 @@ class FieldGrid:
         )
 
     def slice_of(self, lattice: Floats, index: int) -> Floats:
-        """Read slice `index` of a lattice (period, period, period) -> (rows, columns), about unit variance."""
+        """Read slice `index` of a lattice (period, period, period) -> (rows, columns), unit variance."""
         plane = np.tensordot(self.along_z[index], lattice, axes=1)
         return np.asarray(self.along_y @ plane @ self.along_x.T, np.float32)
 

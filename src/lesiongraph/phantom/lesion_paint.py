@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lesiongraph.phantom.canvas import _EMPTY, Canvas, Window
+from lesiongraph.phantom.canvas import EMPTY, Canvas, Window
 from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.lesions import PhantomLesion
 from lesiongraph.phantom.tissues import Tissues
@@ -21,7 +21,7 @@ def paint_lesion(
     if abs(dz) > lesion.reach_mm:
         return None
     window = canvas.window(lesion.centre_mm[0], lesion.centre_mm[1], lesion.reach_mm)
-    if window == _EMPTY:
+    if window == EMPTY:
         return None
     depth, radius = _depth(canvas, lesion, dz, window)
     alpha = canvas.cover(depth)
@@ -53,7 +53,8 @@ def _depth(canvas: Canvas, lesion: PhantomLesion, dz: float, window: Window) -> 
     if lesion.spiculation:
         spikes = np.cos(4 * bumps + 7 * np.arctan2(v, u))
         edge = edge + np.float32(lesion.spiculation) * np.clip(spikes - np.float32(0.6), 0, 1)
-    return (edge - radius) * min(a, b), radius / np.maximum(edge, np.float32(0.3))
+    depth = (edge - radius) * min(a, b)
+    return np.asarray(depth, np.float32), np.asarray(radius / np.maximum(edge, np.float32(0.3)), np.float32)
 
 
 def _within_bone(

@@ -76,7 +76,7 @@ def _lung(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
         look = "solid"
     point = np.zeros(3)
     for _ in range(_TRIES):
-        z = float(anatomy.patient_z(rng.uniform(108, 372)))
+        z = float(anatomy.patient_z(rng.uniform(106, 384)))
         outline = cavity_outline(anatomy, np.array([z]))
         phi = rng.uniform(0, 2 * np.pi)
         r = rng.uniform(0.93, 1.0) if pleural else np.sqrt(rng.uniform(0.04, 0.86))
@@ -119,7 +119,7 @@ def _mediastinum(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> 
 
 def _shares(rows: tuple[tuple[str, tuple[float, ...], tuple[float, ...], float], ...]) -> Doubles:
     shares = np.array([row[3] for row in rows])
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
 
 
 def _liver(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
@@ -156,18 +156,21 @@ def _kidney(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
 
 
 _ABDOMEN = (
-    ("para-aortic node", (20, 0, 455), (6, 7, 30), 0.20),
-    ("aortocaval node", (-6, 6, 450), (5, 6, 28), 0.08),
-    ("retrocrural node", (6, 26, 372), (8, 5, 12), 0.04),
-    ("portal node", (-24, -22, 392), (10, 7, 9), 0.10),
-    ("mesenteric node", (4, -38, 470), (26, 13, 30), 0.16),
-    ("pancreas", (10, -18, 412), (26, 7, 10), 0.10),
-    ("left adrenal", (33, 22, 378), (4, 4, 6), 0.06),
-    ("right adrenal", (-34, 22, 376), (4, 4, 6), 0.05),
-    ("spleen", (92, 32, 356), (10, 12, 18), 0.05),
-    ("omentum", (0, -70, 490), (48, 5, 40), 0.08),
-    ("peritoneum", (0, -30, 440), (80, 30, 50), 0.05),
-    ("gastric wall", (50, -34, 365), (22, 14, 22), 0.04),
+    ("para-aortic node", (20, 0, 458), (8, 8, 38), 0.16),
+    ("aortocaval node", (-6, 6, 455), (6, 7, 34), 0.07),
+    ("retrocrural node", (6, 26, 368), (9, 6, 16), 0.04),
+    ("portal node", (-24, -22, 392), (13, 10, 12), 0.09),
+    ("mesenteric node", (4, -36, 480), (32, 15, 42), 0.14),
+    ("pancreas", (10, -18, 412), (28, 9, 12), 0.08),
+    ("left adrenal", (33, 22, 378), (5, 5, 8), 0.05),
+    ("right adrenal", (-34, 22, 376), (5, 5, 8), 0.04),
+    ("spleen", (92, 30, 356), (10, 12, 20), 0.05),
+    ("omentum", (0, -68, 495), (52, 8, 55), 0.07),
+    ("peritoneum", (0, -22, 480), (72, 40, 75), 0.09),
+    ("perihepatic peritoneum", (-88, -4, 390), (14, 34, 42), 0.03),
+    ("left perirenal space", (60, 26, 440), (20, 14, 36), 0.03),
+    ("right perirenal space", (-60, 26, 448), (20, 14, 36), 0.03),
+    ("gastric wall", (50, -34, 365), (24, 16, 26), 0.03),
 )
 
 
@@ -190,12 +193,13 @@ _PELVIS = (
     ("right external iliac node", (-62, -22, 632), (6, 10, 20), 0.13),
     ("left obturator node", (50, 8, 640), (4, 9, 12), 0.09),
     ("right obturator node", (-50, 8, 640), (4, 9, 12), 0.09),
-    ("left common iliac node", (38, 10, 560), (8, 6, 18), 0.06),
-    ("right common iliac node", (-38, 10, 560), (8, 6, 18), 0.06),
+    ("left common iliac node", (38, 10, 555), (10, 8, 26), 0.06),
+    ("right common iliac node", (-38, 10, 555), (10, 8, 26), 0.06),
     ("perirectal", (0, 62, 640), (18, 8, 18), 0.08),
     ("left adnexa", (36, 10, 622), (9, 10, 12), 0.09),
     ("right adnexa", (-36, 10, 622), (9, 10, 12), 0.09),
     ("bladder wall", (0, -30, 655), (30, 14, 12), 0.06),
+    ("pelvic peritoneum", (0, -14, 588), (46, 34, 26), 0.09),
     ("left inguinal node", (68, -62, 690), (10, 6, 14), 0.06),
     ("right inguinal node", (-68, -62, 690), (10, 6, 14), 0.06),
 )
@@ -212,7 +216,8 @@ def _pelvis(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
 
 def _bone(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
     look = str(rng.choice(["lytic", "sclerotic", "mixed"], p=[0.5, 0.35, 0.15]))
-    kind = str(rng.choice(["vertebra", "rib", "pelvis", "sacrum", "femur", "sternum"], p=[0.42, 0.25, 0.18, 0.05, 0.04, 0.06]))  # fmt: skip
+    kind = str(rng.choice(["vertebra", "rib", "pelvis", "sacrum", "femur", "sternum"], p=[0.42, 0.25, 0.18,
+        0.05, 0.04, 0.06]))  # fmt: skip
     angle = None
     if kind == "vertebra":
         point = _vertebral_point(anatomy, rng)
@@ -249,7 +254,8 @@ def _rib_point(anatomy: Anatomy, rng: np.random.Generator) -> tuple[Doubles, flo
 
 
 def _soft_tissue(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
-    kind = str(rng.choice(["subcutaneous", "muscle", "breast", "neck", "axilla"], p=[0.36, 0.34, 0.1, 0.1, 0.1]))  # fmt: skip
+    kind = str(rng.choice(["subcutaneous", "muscle", "breast", "neck", "axilla"], p=[0.36, 0.34, 0.1, 0.1,
+        0.1]))  # fmt: skip
     contrast = float(rng.normal(0, 16))
     look = str(rng.choice(["solid", "necrotic", "cyst"], p=[0.78, 0.12, 0.1]))
     if kind == "neck":

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from lesiongraph.phantom.anatomy import Anatomy, Doubles
-from lesiongraph.phantom.canvas import _EMPTY, Canvas
+from lesiongraph.phantom.anatomy import Doubles
+from lesiongraph.phantom.canvas import EMPTY, Canvas
 from lesiongraph.phantom.contours import (
     CAVITY_BOTTOM,
     CAVITY_TOP,
     Outline,
-    cavity_outline,
-    muscle_outline,
-    skin_outline,
 )
-from lesiongraph.phantom.fields import FieldGrid, Floats, lattice_of
+from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.organs import (
     Part,
     abdomen_parts,
@@ -26,126 +21,20 @@ from lesiongraph.phantom.organs import (
     thorax_parts,
     wall_parts,
 )
-from lesiongraph.phantom.scan import ScanPlan
-from lesiongraph.phantom.shapes import Tube
 from lesiongraph.phantom.skeleton import Bone, arm_bones, arm_tubes, pelvic_bones, thoracic_bones
 from lesiongraph.phantom.spine import bone_ellipse, draw_ribs, draw_vertebra
-from lesiongraph.phantom.tissues import Tissues
-from lesiongraph.phantom.vessels import Vessel, airways, bowel, curved_bones, great_vessels, lung_tree
+from lesiongraph.phantom.study import Study
+from lesiongraph.phantom.vessels import Vessel, airways, curved_bones, great_vessels, lung_tree
 
-WARP_MM = 3.6
-_WARP_WAVE_MM, _NOISE_WAVE_MM, _SEPTA_WAVE_MM = 52.0, 9.0, 17.0
 _DIAPHRAGM_BOTTOM = 392.0
 _THIGH_TOP = 724.0
-
-
-@dataclass
-class Study:
-    """Everything of one series that is worked out once: heights, outlines, sections, fields."""
-
-    anatomy: Anatomy
-    plan: ScanPlan
-    tissues: Tissues
-    z_mm: Doubles  # (n,)
-    rng: np.random.Generator
-    organ_slices: dict[str, list[int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        plan, anatomy = self.plan, self.anatomy
-        self.template_z = anatomy.template_z(self.z_mm)
-        # A breath moves the soft organs round the diaphragm, not the bones.
-        self.soft_z = self.z_mm - plan.breath_mm * np.exp(-(((self.template_z - 330) / 95) ** 2))
-        self.skin, self.muscle = skin_outline(anatomy, self.z_mm), muscle_outline(anatomy, self.z_mm)
-        self.cavity = cavity_outline(anatomy, self.z_mm)
-        across = (np.arange(plan.columns) - (plan.columns - 1) / 2) * plan.pixel_mm
-        down = (np.arange(plan.rows) - (plan.rows - 1) / 2) * plan.pixel_mm
-        angle = np.deg2rad(plan.rotation_deg)
-        self.cos, self.sin = float(np.cos(angle)), float(np.sin(angle))
-        centre = (plan.centre_x_mm, plan.centre_y_mm)
-        x, y = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
-        # image = R(body - centre); body = R^T(image) + centre
-        self.body_x = (self.cos * x + self.sin * y + np.float32(centre[0])).astype(np.float32)
-        self.body_y = (self.cos * y - self.sin * x + np.float32(centre[1])).astype(np.float32)
-        self.left, self.top = float(across[0]), float(down[0])
-        self.shift = (
-            -(self.cos * centre[0] - self.sin * centre[1]),
-            -(self.sin * centre[0] + self.cos * centre[1]),
-        )
-        grids = [
-            FieldGrid.build(across + centre[0], down + centre[1], self.soft_z, wave)
-            for wave in (_WARP_WAVE_MM, _NOISE_WAVE_MM, _SEPTA_WAVE_MM)
-        ]
-        self.warp_grid, self.noise_grid, self.septa_grid = grids
-        self.base = self._table() if plan.table else np.full(x.shape, -1000, np.float32)
-        self.nowhere = np.zeros(x.shape, np.float32)
-        self._sections: dict[int, Doubles] = {}
-        self.bowel_gas = {id(v): self.rng.random() for v in bowel(anatomy)}
-        self.bowel_hu = {id(v): self._content(v) for v in bowel(anatomy)}
-        self.stomach = (float(self.rng.uniform(0.0, 0.9)), self._content(None))
-        self.bladder_full = float(self.rng.uniform(-6, 3))
-
-    def _content(self, vessel: Vessel | None) -> float:
-        if self.plan.oral_contrast and self.rng.random() < 0.75:
-            return float(self.rng.uniform(120, 320))
-        return float(self.rng.uniform(2, 45))
-
-    def _table(self) -> Floats:
-        """A curved couch under the back, the same in all slices."""
-        back = max(self.flat_back(i) for i in range(len(self.z_mm))) + 2
-        rng = self.rng
-        curl, thick = rng.uniform(5, 45), rng.uniform(25, 60)
-        half = rng.uniform(200, 260)
-        x, y = self.body_x, self.body_y
-        surface = y - (back - curl * (x / half) ** 2)
-        wide = np.clip(half - np.abs(x), 0, 1)
-        image = np.full(x.shape, -1000, np.float32)
-        foam = np.clip(surface + 0.5, 0, 1) * np.clip(thick - surface + 0.5, 0, 1) * wide
-        image += foam * np.float32(rng.uniform(20, 110))
-        for at, hu in ((3.0, rng.uniform(250, 900)), (thick, rng.uniform(400, 1300))):
-            shell = np.clip(1.6 - np.abs(surface - at), 0, 1) * wide
-            image += shell * np.float32(hu)
-        return np.minimum(image, 250).astype(np.float32)
-
-    def sections(self, shape: Tube, soft: bool = True) -> Doubles:
-        """Sections (n, 5) of a tube at all slices, worked out once."""
-        key = id(shape)
-        if key not in self._sections:
-            self._sections[key] = shape.sections(self.soft_z if soft else self.z_mm)
-        return self._sections[key]
-
-    def canvas(self, i: int) -> Canvas:
-        """Return the empty slice `i` with its warped coordinates and noise."""
-        seed = self.anatomy.seed
-        warp_x = self.warp_grid.slice_of(lattice_of(seed, 0), i)
-        warp_y = self.warp_grid.slice_of(lattice_of(seed, 1), i)
-        return Canvas(
-            hu=self.base.copy(),
-            x=self.body_x + np.float32(WARP_MM) * warp_x,
-            y=self.body_y + np.float32(WARP_MM) * warp_y,
-            left_mm=self.left,
-            top_mm=self.top,
-            pixel_mm=self.plan.pixel_mm,
-            cos=self.cos,
-            sin=self.sin,
-            shift=self.shift,
-            margin_mm=2.6 * WARP_MM,
-            noise=self.noise_grid.slice_of(lattice_of(seed, 2), i),
-        )
-
-    def flat_back(self, i: int) -> float:
-        """Return y of the couch under slice `i`."""
-        return float(self.skin.centre_y[i] + 0.955 * self.skin.half_y[i])
-
-    def see(self, organ: str, i: int) -> None:
-        """Remember that an organ shows on slice `i`."""
-        self.organ_slices.setdefault(organ, []).append(i)
 
 
 def paint_slice(study: Study, i: int) -> tuple[Canvas, Floats]:
     """Paint slice `i`; return the canvas and the coverage (rows, columns) of the body cavity."""
     canvas = study.canvas(i)
     tz = float(study.template_z[i])
-    septa = study.septa_grid.slice_of(lattice_of(study.anatomy.seed, 3), i)
+    septa = canvas.bend
     _arms(study, canvas, i)
     _wall(study, canvas, i, septa)
     _parts(study, canvas, i, wall_parts(study.anatomy), study.nowhere)
@@ -261,14 +150,14 @@ def _cavity(study: Study, canvas: Canvas, i: int) -> tuple[Floats | None, Floats
     if not CAVITY_TOP < tz < CAVITY_BOTTOM:
         return None, np.zeros_like(canvas.hu)
     depth = canvas.outline_depth(_outline(study.cavity, i))
-    coverage = canvas.cover(depth + np.float32(1.0) * canvas.noise)
+    coverage = canvas.cover(depth + np.float32(0.8) * canvas.bend)
     everywhere = (slice(None), slice(None))
     if tz < _DIAPHRAGM_BOTTOM:
         value = np.float32(tissues["lung"]) + 14 * canvas.noise + np.float32(0.32) * canvas.y
         canvas.paint(everywhere, coverage, value)
         points, radii = lung_tree(study.anatomy)
         window, tree = _cut(canvas, points, radii, float(study.soft_z[i]))
-        if window != _EMPTY:
+        if window != EMPTY:
             canvas.paint(window, canvas.cover(tree) * coverage[window], study.tissues["pulmonary"] * 0.6 + 20)
         study.see("lung", i)
     else:
@@ -298,12 +187,11 @@ def _parts(study: Study, canvas: Canvas, i: int, parts: tuple[Part, ...], cavity
         if part.tissue == "stomach content":
             value: float | Floats = _with_gas(canvas, section, *study.stomach)
         else:
-            value = study.tissues[part.tissue] + part.offset_hu
+            value = study.tissues[part.tissue]
         if part.organ == "bladder":
             section = section.copy()
             section[2:4] = np.maximum(section[2:4] + study.bladder_full, 0)
-        canvas_value = value if not isinstance(value, np.ndarray) else value
-        _ellipse(canvas, part, section, canvas_value, clip)
+        _ellipse(canvas, part, section, value, clip)
         study.see(part.organ, i)
 
 
@@ -322,19 +210,21 @@ def _with_gas(canvas: Canvas, section: Doubles, gas_share: float, fluid_hu: floa
     """Fluid below, gas above: the patient lies on the back."""
     level = section[1] + section[3] * (gas_share * 1.6 - 1)
     above = np.clip((np.float32(level) - canvas.y) / np.float32(canvas.pixel_mm), 0, 1)
-    return np.float32(fluid_hu) + 8 * canvas.noise + above * np.float32(-950 - fluid_hu)
+    return np.asarray(
+        np.float32(fluid_hu) + 8 * canvas.noise + above * np.float32(-950 - fluid_hu), np.float32
+    )
 
 
 def _bowel(study: Study, canvas: Canvas, i: int) -> None:
     z = float(study.soft_z[i])
-    for loop in bowel(study.anatomy):
+    for n, loop in enumerate(study.bowel):
         window, depth = _cut(canvas, loop.curve.points_mm, loop.curve.radii_mm, z)
-        if window == _EMPTY:
+        if window == EMPTY:
             continue
         noise = canvas.noise[window]
         canvas.paint(window, canvas.cover(depth), study.tissues["bowel wall"] + 4 * noise)
         inner = canvas.cover(depth - np.float32(loop.wall_mm))
-        gas, fluid = study.bowel_gas[id(loop)], study.bowel_hu[id(loop)]
+        gas, fluid = study.bowel_gas[n], study.bowel_hu[n]
         if loop.tissue == "colon":
             lumps = np.clip((noise - np.float32(0.9 - 0.7 * gas)) * 2, 0, 1)
             value = np.float32(fluid) + 22 * noise - lumps * np.float32(650)
@@ -353,7 +243,7 @@ def _vessels(study: Study, canvas: Canvas, i: int, vessels: tuple[Vessel, ...], 
     z = float(study.soft_z[i])
     for vessel in vessels:
         window, depth = _cut(canvas, vessel.curve.points_mm, vessel.curve.radii_mm, z)
-        if window == _EMPTY:
+        if window == EMPTY:
             continue
         if vessel.wall_mm:
             wall = canvas.cover(depth + np.float32(vessel.wall_mm))
@@ -367,6 +257,8 @@ def _bone(study: Study, canvas: Canvas, i: int, bone: Bone) -> None:
     if min(section[2], section[3]) < 0.8:
         return
     tissues = study.tissues
+    if bone.halo_mm:
+        canvas.ellipse(section + np.array([0, 0, bone.halo_mm, bone.halo_mm, 0]), tissues["muscle"])
     bone_ellipse(
         canvas, section, tissues["cortex"], tissues[bone.inside], bone.shell_mm, square=bone.tube.square
     )
@@ -382,7 +274,7 @@ def _bones(study: Study, canvas: Canvas, i: int, cavity_depth: Floats | None) ->
         _bone(study, canvas, i, bone)
     for vessel in curved_bones(anatomy):
         window, depth = _cut(canvas, vessel.curve.points_mm, vessel.curve.radii_mm, float(study.z_mm[i]))
-        if window != _EMPTY:
+        if window != EMPTY:
             core = canvas.cover(depth - np.float32(vessel.wall_mm))
             value = study.tissues["cortex"] * (1 - core) + study.tissues["spongiosa"] * core
             canvas.paint(window, canvas.cover(depth), value)

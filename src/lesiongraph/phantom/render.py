@@ -13,8 +13,9 @@ from lesiongraph.phantom.anatomy import Anatomy, Doubles, sample_anatomy
 from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.lesion_paint import Mask, paint_lesion
 from lesiongraph.phantom.lesions import PhantomLesion
-from lesiongraph.phantom.painting import Study, paint_slice
+from lesiongraph.phantom.painting import paint_slice
 from lesiongraph.phantom.scan import REGIONS, ScanPlan, sample_scan
+from lesiongraph.phantom.study import Study
 from lesiongraph.phantom.tissues import sample_tissues
 
 __all__ = ["REGIONS", "RenderedSeries", "ScanPlan", "render", "sample_scan", "sample_training_volume"]
@@ -47,7 +48,7 @@ def render(
     rng : numpy.random.Generator
         Draws what differs between studies: tissue values, bowel contents, noise.
     """
-    z_mm = plan.top_mm + plan.slice_interval_mm * np.arange(plan.slices)
+    z_mm = np.asarray(plan.top_mm + plan.slice_interval_mm * np.arange(plan.slices), float)
     tissues = sample_tissues(plan.contrast_phase, anatomy.age, rng)
     study = Study(anatomy, plan, tissues, z_mm, rng)
     noise = _NoiseSource(plan, rng)

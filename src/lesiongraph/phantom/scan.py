@@ -10,7 +10,7 @@ from lesiongraph.phantom.anatomy import Anatomy
 from lesiongraph.phantom.contours import skin_outline
 from lesiongraph.phantom.tissues import PHASES
 
-# Template heights of the scan ranges: top from, top to, bottom from, bottom to; and how often each is scanned.
+# Template heights of the scan ranges: (top from, to), (bottom from, to), and how often each is scanned.
 _REGIONS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
     "chest": ((75, 115), (375, 440), 0.24),
     "chest-abdomen": ((75, 115), (470, 540), 0.10),
@@ -83,12 +83,12 @@ def sample_scan(
         raise ValueError(f"region {region!r}: expected one of {', '.join(REGIONS)}")
     tops, bottoms, _ = _REGIONS[region]
     top, bottom = anatomy.patient_z([rng.uniform(*tops), rng.uniform(*bottoms)])
-    intervals, shares = zip(*_INTERVALS_MM, strict=True)
+    intervals, often = zip(*_INTERVALS_MM, strict=True)
     fov, centre_x, centre_y = _field_of_view(anatomy, (float(top), float(bottom)), rng)
     return ScanPlan(
         top_mm=float(top),
         bottom_mm=float(bottom),
-        slice_interval_mm=float(rng.choice(intervals, p=shares)),
+        slice_interval_mm=float(rng.choice(intervals, p=often)),
         rows=rows,
         columns=rows,
         pixel_mm=round(fov / rows, 4),

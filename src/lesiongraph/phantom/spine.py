@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lesiongraph.phantom.anatomy import Anatomy, Doubles, thoracic_top_mm, vertebra_borders_mm
-from lesiongraph.phantom.canvas import _EMPTY, Canvas
+from lesiongraph.phantom.canvas import EMPTY, Canvas
 from lesiongraph.phantom.contours import spine_y_mm
 from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.tissues import Tissues
@@ -95,7 +95,7 @@ def draw_vertebra(canvas: Canvas, anatomy: Anatomy, z_mm: float, tissues: Tissue
     cy = float(spine_y_mm(anatomy, z_mm))
     from_disc = min(down, 1 - down)
     bulge = 1.0 + 0.08 * float(np.cos(2 * np.pi * down))  # waisted between the end plates
-    _arch(canvas, (cy, a, b), index, down, tissues)
+    _arch(canvas, (cy, b), index, down, tissues)
     body = np.array([0, cy, a * bulge, b * bulge, 0.0])
     if from_disc < DISC_HALF:
         canvas.ellipse(body, tissues["disc"], square=0.25, texture_hu=4)
@@ -107,11 +107,9 @@ def draw_vertebra(canvas: Canvas, anatomy: Anatomy, z_mm: float, tissues: Tissue
     canvas.ellipse(np.array([0, canal_y, 11.0, 8.0, 0.0]), tissues["canal"], square=0.1)
 
 
-def _arch(
-    canvas: Canvas, body: tuple[float, float, float], index: int, down: float, tissues: Tissues
-) -> None:
+def _arch(canvas: Canvas, body: tuple[float, float], index: int, down: float, tissues: Tissues) -> None:
     """Paint pedicles, laminae, transverse, articular and spinous processes."""
-    cy, a, b = body
+    cy, b = body
     canal_y = cy + b + 7.5
     cortex, spongy = tissues["cortex"] * 0.85, tissues["spongiosa"] + 80
     lumbar, thoracic = index >= 17, 5 <= index < 17
@@ -137,7 +135,7 @@ def bone_ellipse(
 ) -> Floats:
     """Paint a bone's section: a cortical shell round a textured inside; return its coverage window."""
     window = canvas.window(section[0], section[1], max(section[2], section[3]))
-    if window == _EMPTY or min(section[2], section[3]) < 0.5:
+    if window == EMPTY or min(section[2], section[3]) < 0.5:
         return np.zeros((0, 0), np.float32)
     depth, _ = canvas.depth_of(window, section, square)
     alpha = canvas.cover(depth)
