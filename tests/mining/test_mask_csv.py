@@ -201,7 +201,7 @@ def test_a_bad_row_is_rejected_and_the_others_go_on(tmp_path, row, reason):
     (tmp_path / "text.nii").write_text("no volume")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.txt").write_text("no DICOM")
-    result = mine_mask_csv(write(tmp_path, row, "ct.nii,mask.nii,P,,kidney,,,,,"))
+    result = mine_mask_csv(write(tmp_path, row, "ct.nii,mask.nii,P,,Kidney,,,,,"))
     bad, good = result.lesions.to_dict("records")
     assert (good["status"], good["type"]) == ("kept", "kidney")
     assert bad["status"] == "rejected"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesiongraph.errors import LesionGraphError, SourceNotFoundError, TableSchemaError, UnreadableImageError
-from lesiongraph.lesion import LESION_TYPES, LESIONS, BoundingBox, conform
+from lesiongraph.lesion import LESIONS, BoundingBox, conform
 from lesiongraph.mining.assemble import Row, lesion_rows, series_frame, slices_frame
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
@@ -28,6 +28,7 @@ from lesiongraph.mining.marks import FoundMark, ImageRef, RejectedMark, SourceOb
 from lesiongraph.mining.mask_volume import MaskVolume, load_mask, marks_of_mask
 from lesiongraph.mining.nifti import check_ct, is_nifti, load_nifti, nifti_series
 from lesiongraph.mining.result import MiningResult
+from lesiongraph.mining.sites import type_of_text
 from lesiongraph.mining.structures import spacing_of
 
 REQUIRED = ("image", "mask", "patient", "study_date")
@@ -120,7 +121,7 @@ def _read_row(
         origin = dataclasses.replace(origin, patient_id=candidates[0].patient_id)
         if cells["mask"]:
             masks = _open_mask(csv.parent / cells["mask"], images)
-            about = {"type": cells["type"], "finding": Path(cells["mask"]).name.split(".")[0]}
+            about = {"type": type_of_text(cells["type"]), "finding": Path(cells["mask"]).name.split(".")[0]}
             marks: list[FoundMark | RejectedMark] = [
                 mark for mask in masks for mark in marks_of_mask(mask, candidates, about, counts)
             ]
@@ -134,9 +135,9 @@ def _read_row(
             counts["images without marks"] += 1
             return []
     except RowError as error:
-        marks = [RejectedMark(str(error), kind, item, type=_known_type(cells["type"]))]
+        marks = [RejectedMark(str(error), kind, item, type=type_of_text(cells["type"]))]
     except LesionGraphError as error:
-        marks = [RejectedMark(_reason(error), kind, item, type=_known_type(cells["type"]))]
+        marks = [RejectedMark(_reason(error), kind, item, type=type_of_text(cells["type"]))]
     rows = lesion_rows(marks, origin)
     for row, mark in zip(rows, marks, strict=True):
         if isinstance(mark, FoundMark) and mark.mark is None:
@@ -147,14 +148,10 @@ def _read_row(
 def _check(cells: Mapping[str, str]) -> None:
     if not cells["image"]:
         raise RowError("no image named")
-    if cells["type"] not in ("", *LESION_TYPES):
+    if cells["type"] and not type_of_text(cells["type"]):
         raise RowError(f"unknown type {cells['type']!r}")
     if cells["mask"] and any(cells[name] for name in ("x0", "y0", "x1", "y1")):
         raise RowError("both a mask and a box")
-
-
-def _known_type(name: str) -> str:
-    return name if name in LESION_TYPES else ""
 
 
 def _reason(error: LesionGraphError) -> str:
@@ -255,8 +252,12 @@ def _box_mark(cells: Mapping[str, str], image: ImageRef) -> FoundMark | Rejected
         reason = "outside the image"
     if reason:
         uid = image.sop_instance_uid
-        return RejectedMark(reason, "box", item, sop_instance_uid=uid, image=image, type=cells["type"])
-    return FoundMark(None, box, image, "box", item, type=cells["type"], flags=(DIAMETERS_FROM_BOX,))
+        return RejectedMark(
+            reason, "box", item, sop_instance_uid=uid, image=image, type=type_of_text(cells["type"])
+        )
+    return FoundMark(
+        None, box, image, "box", item, type=type_of_text(cells["type"]), flags=(DIAMETERS_FROM_BOX,)
+    )
 
 
 def _named_image(name: str, candidates: list[ImageSeries]) -> ImageRef:
