@@ -196,7 +196,7 @@ def _clip(box: BoundingBox, columns: int, rows: int) -> tuple[BoundingBox, bool]
         return box, False
     x0, x1 = max(box.x0, -0.5), min(box.x1, columns - 0.5)
     y0, y1 = max(box.y0, -0.5), min(box.y1, rows - 0.5)
-    if x0 >= x1 or y0 >= y1:
+    if x0 > x1 or y0 > y1:
         raise PatchError("box off the image", f"{box} against {columns} × {rows} px")
     return BoundingBox(x0, y0, x1, y1), True
 
