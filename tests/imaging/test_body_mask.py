@@ -133,6 +133,7 @@ def test_marks_on_the_body_and_in_air():
     assert not on_body(mask, BoundingBox(190, 320, 210, 340))  # in the table
     assert not on_body(mask, BoundingBox(-80, 20, -60, 40))  # off the image
     assert on_body(mask, BoundingBox(200, 190, 200, 190))  # a point
+    assert not on_body(mask, BoundingBox(200, 190, float("nan"), 190))
 
 
 @pytest.mark.parametrize(

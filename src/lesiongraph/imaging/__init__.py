@@ -10,7 +10,7 @@ from lesiongraph.imaging.body import (
 )
 from lesiongraph.imaging.context import PatchError
 from lesiongraph.imaging.deeplesion_location import plain_from_stated_xy, relative_xy_as_stated
-from lesiongraph.imaging.patch import Patch, SliceReader, cut_patch
+from lesiongraph.imaging.patch import Patch, cut_patch
 from lesiongraph.imaging.store import PatchStore, PatchStoreError, PatchWriter, patch_provenance
 from lesiongraph.imaging.window import window_to_255
 
@@ -23,7 +23,6 @@ __all__ = [
     "PatchStore",
     "PatchStoreError",
     "PatchWriter",
-    "SliceReader",
     "body_mask",
     "cut_patch",
     "on_body",

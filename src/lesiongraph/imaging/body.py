@@ -130,6 +130,8 @@ def on_body(mask: Mask, box: BoundingBox) -> bool:
         `BodyMask.patient` (arms count), in the box's view.
     box : BoundingBox
     """
+    if not all(math.isfinite(corner) for corner in (box.x0, box.y0, box.x1, box.y1)):
+        return False
     rows, columns = mask.shape
     (x, y), half_x, half_y = box.centre, box.width_px / 4, box.height_px / 4
     x0, x1 = max(0, round(x - half_x)), min(columns, round(x + half_x) + 1)

@@ -8,9 +8,9 @@ of the image. Only the patch is ever computed; it equals that part of the resize
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,19 +21,14 @@ from lesiongraph.imaging.context import ContextPlan, PatchError, plan_context
 from lesiongraph.lesion import BoundingBox
 from lesiongraph.recipe import ImagingRecipe
 
+if TYPE_CHECKING:  # the protocol only: patches on disk are read without pydicom
+    from lesiongraph.mining import SliceReader
+
 Int16 = NDArray[np.int16]
 Float32 = NDArray[np.float32]
 
 FLAG_BOX_CLIPPED = "box clipped at the image border"
 FLAG_SCALED = "patch scaled down"
-
-
-class SliceReader(Protocol):
-    """Gives slices of one series in HU, as stored; `mining.open_series` returns one."""
-
-    def read(self, slice_indices: Sequence[int]) -> Int16:
-        """Return (n, rows, cols) int16 HU, stored orientation."""
-        ...
 
 
 @dataclass(frozen=True)

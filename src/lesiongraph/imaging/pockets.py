@@ -15,9 +15,7 @@ PADDING_HU = -1500  # outside the reconstruction circle scanners write −2000 o
 OUTER_AIR_HU = -965  # room air lies near −1000; lung that the border cuts open, near −850
 LUNG_MM2 = 400.0  # smaller border pockets are not worth telling lung from room air
 ENCLOSED = 0.6  # share of a pocket's rim that must be body for the pocket to be inside it
-ENCLOSED_WIDELY = (
-    0.85  # the same where the view lies inside the chest and cuts the lung on three sides or more
-)
+ENCLOSED_WIDELY = 0.85  # the same where the view lies inside the chest and cuts three sides of a lung
 LUNG_HU = -940  # denser than room air on any scanner seen; used where the shape says less
 
 
