@@ -100,6 +100,7 @@ def test_impossible_row_is_rejected_and_the_others_go_on(tmp_path, change, reaso
         ({"Normalized_lesion_location": "1.02, 0.5, 0.75"}, "stated location outside 0–1"),
         ({"Normalized_lesion_location": "0.2, 0.5, -0.01"}, "stated location outside 0–1"),
         ({"Image_size": "50, 50"}, "box outside the stated image size"),
+        ({"Image_size": "1e30, nan"}, "image size unknown"),
         ({"Spacing_mm_px_": "0.5, 0.5, -1"}, "slice interval unknown"),
         ({"Spacing_mm_px_": "0.5, 0.5, nan"}, "slice interval unknown"),
         ({"Coarse_lesion_type": 9}, "type code unknown"),
@@ -244,6 +245,6 @@ def test_optional_columns_may_be_absent(tmp_path):
 def test_a_release_of_full_size_takes_seconds(tmp_path):
     names = [f"{i // 8 + 1:06d}_01_01_{i % 8 + 10:03d}.png" for i in range(32735)]
     pd.DataFrame([ROW] * len(names)).assign(File_name=names).to_csv(tmp_path / "DL_info.csv", index=False)
-    begin_s = time.perf_counter()
+    begin_s = time.process_time()
     assert len(mine_deeplesion(tmp_path).lesions) == 32735
-    assert time.perf_counter() - begin_s < 10  # 1–2 s alone; the bound leaves room for a busy machine
+    assert time.process_time() - begin_s < 5  # 1.2 s seen

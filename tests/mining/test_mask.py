@@ -108,12 +108,12 @@ def test_a_rectangle():
 
 
 def slow_diameters(outline: np.ndarray) -> tuple[float, float]:
-    """Every pair; then 4,000 sections of the contour, side by side."""
+    """Every pair; then 1,500 sections of the contour, side by side."""
     (a, b) = max(itertools.combinations(outline, 2), key=lambda pair: math.dist(*pair))
     long_mm = math.dist(a, b)
     u = (b - a) / long_mm
     best = 0.0
-    for where in np.linspace(1e-4, long_mm - 1e-4, 4000):
+    for where in np.linspace(1e-4, long_mm - 1e-4, 1500):
         heights = []
         for p, q in zip(outline, np.roll(outline, -1, axis=0), strict=True):
             pu, qu = (p - a) @ u, (q - a) @ u
@@ -137,7 +137,7 @@ def test_against_a_slow_loop(seed):
     fast = polygon_diameters(outline, UNIT)
     long_mm, short_mm = slow_diameters(outline)
     assert fast.long_axis.length_px == pytest.approx(long_mm)
-    assert fast.short_axis.length_px == pytest.approx(short_mm, abs=0.03)
+    assert fast.short_axis.length_px == pytest.approx(short_mm, abs=0.06)
 
 
 @settings(max_examples=60, deadline=None)

@@ -41,7 +41,7 @@ def test_empty_catalogue():
     assert assign_subsets(lesions()).empty
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -29,6 +29,7 @@ __all__ = ["mine_deeplesion", "open_png"]
 TABLE_NAME = "DL_info.csv"
 IMAGES_NAME = "Images_png"
 BOX_TOLERANCE_PX = 0.05  # ours: the official table rounds to 6 digits; its boxes agree within 0.0003 px
+SIZE_MAX_PX = 65535  # DICOM holds rows and columns in 16 bits
 INTERVAL_MAX_MM = 30.0  # ours: no CT is read at a larger interval; such a value is wrong
 _ESSENTIAL = ("File_name", "Measurement_coordinates", "Spacing_mm_px_", "Image_size")
 _OPTIONAL = (
@@ -132,7 +133,8 @@ def _read_rows(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     spacing = _numbers(table["Spacing_mm_px_"], 3)
     scale = np.where(spacing[:, :2] > 0, spacing[:, :2], np.nan)  # (N, 2): x, y mm
     location = _numbers(table["Normalized_lesion_location"], 3)
-    size = np.nan_to_num(_numbers(table["Image_size"], 2), nan=-1)
+    size = _numbers(table["Image_size"], 2)
+    size = np.where((size > 0) & (size <= SIZE_MAX_PX), size, -1)
     age = pd.to_numeric(table["Patient_age"], errors="coerce")
     code = pd.to_numeric(table["Coarse_lesion_type"], errors="coerce")
     rows = pd.DataFrame(axes, columns=list(_AXES), index=table.index)
@@ -246,7 +248,8 @@ def _remarks(
     axes_off = _worst(lesions[["long_px", "short_px"]].to_numpy() - stated_px)
     location = lesions[["x_stated", "y_stated", "z_stated"]]
     crosses, perpendicular = _cross(lesions)
-    beyond = ~_inside(lesions[["x0", "y0", "x1", "y1"]], lesions)
+    sized = lesions["columns"] > 0
+    beyond = sized & ~_inside(lesions[["x0", "y0", "x1", "y1"]], lesions)
     return [
         (lesions["_swapped"], "axes swapped"),
         (~crosses, "axes do not cross"),
@@ -258,6 +261,7 @@ def _remarks(
             "box reaches over the image border" if with_images else "box outside the stated image size",
         ),
         (headers["size_differs"], "image size differs from stated"),
+        (~sized, "image size unknown"),
         ((location < 0).any(axis=1) | (location > 1).any(axis=1), "stated location outside 0–1"),
         (_intervals(table, lesions).isna(), "slice interval unknown"),
         (lesions["type"].eq("") & lesions["_code"].notna() & lesions["_code"].ne(-1), "type code unknown"),

@@ -71,7 +71,7 @@ def mine_mask_csv(csv: Path) -> MiningResult:
     """
     csv = Path(csv).absolute()
     table = _read_table(csv)
-    counts: Counter[str] = Counter(rows=0)
+    counts: Counter[str] = Counter()
     counts.update({f"column ignored: {n}": 1 for n in table.columns if n not in REQUIRED + OPTIONAL})
     images = _Images()
     rows: list[Row] = []
