@@ -139,13 +139,15 @@ def test_a_mark_of_no_length_and_one_off_the_image(images, tmp_path: Path) -> No
     assert reasons(marks) == ["outside the image", "zero length", "zero length"]
 
 
-@pytest.mark.parametrize("long_px", [10, 16, 40])
+@pytest.mark.parametrize("long_px", [4, 10, 16, 40])
 def test_ticks_are_told_from_short_axes(images, tmp_path: Path, long_px: int) -> None:
     """Agfa puts a small line across the middle of each axis; on a small lesion it is not small."""
     archive, uids = images
     half = long_px / 2
     long, short = (100 - half, 60, 100 + half, 60), (100, 60 - half * 0.6, 100.4, 60 + half * 0.6)
-    ticks = [(100, 58.5, 100, 61.5), (98.7, 60, 101.7, 60)]
+    tilt = math.atan2(0.4, long_px * 0.6)
+    dx, dy = 1.5 * math.cos(tilt), 1.5 * math.sin(tilt)
+    ticks = [(100, 58.5, 100, 61.5), (100.2 - dx, 60 + dy, 100.2 + dx, 60 - dy)]
     marks = read(archive, tmp_path, annotation([uids[0]], [line(p) for p in (long, short, *ticks)]))
     assert reasons(marks) == ["tick line", "tick line"]
     (found,) = [mark for mark in marks if isinstance(mark, FoundMark)]

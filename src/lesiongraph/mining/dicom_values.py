@@ -7,10 +7,17 @@ import hashlib
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pydicom.config
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
+
+_PLAIN_VRS = frozenset(("AS", "CS", "DA", "DS", "IS", "LO", "SH", "UI"))
+_TAG_OF: dict[str, BaseTag] = {}  # keyword -> tag, filled as they are met
 
 
 @contextlib.contextmanager
@@ -29,6 +36,9 @@ def lenient_reading() -> Iterator[None]:
 
 def text(dataset: Dataset, keyword: str) -> str:
     """Return a value as stripped text, "" where it is absent or unreadable."""
+    plain = _plain(dataset, keyword)
+    if plain is not None:
+        return plain
     try:
         value = dataset.get(keyword)
     except Exception:  # a damaged value of one tag must not lose the object
@@ -37,21 +47,37 @@ def text(dataset: Dataset, keyword: str) -> str:
         return ""
     if isinstance(value, (list, pydicom.multival.MultiValue)):
         return "\\".join(str(part) for part in value).strip()
-    return str(value).strip().strip("\0")
+    return str(value).strip(" \0")
 
 
 def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     """Return exactly `count` numbers, all NaN where the value is absent, short or no number."""
-    unknown = (math.nan,) * count
     try:
-        value = dataset.get(keyword)
+        plain = _plain(dataset, keyword)
+        value: Any = dataset.get(keyword) if plain is None else plain
         if value is None or value == "":
-            return unknown
-        parts = [value] if isinstance(value, (int, float, str)) else list(value)
+            return (math.nan,) * count
+        if isinstance(value, str):
+            value = value.split("\\")
+        parts = list(value) if isinstance(value, Iterable) else [value]
         found = tuple(float(part) for part in parts)
     except Exception:  # pydicom raises many kinds for one damaged value
-        return unknown
-    return found if len(found) == count else unknown
+        return (math.nan,) * count
+    return found if len(found) == count else (math.nan,) * count
+
+
+def _plain(dataset: Dataset, keyword: str) -> str | None:
+    """Return the text of a value that is not decoded yet; None where that takes pydicom.
+
+    Decoding takes most of the time of a scan, and nearly all values that a scan needs are plain ASCII.
+    """
+    tag = _TAG_OF.get(keyword)
+    if tag is None:
+        tag = _TAG_OF[keyword] = BaseTag(tag_for_keyword(keyword) or 0)
+    raw: object = dataset.get_item(tag) if tag in dataset else None
+    if not isinstance(raw, RawDataElement) or raw.VR not in _PLAIN_VRS or not raw.value:
+        return None
+    return raw.value.decode("ascii").strip(" \0") if raw.value.isascii() else None
 
 
 def number(dataset: Dataset, keyword: str) -> float:

@@ -62,20 +62,21 @@ def find_ticks(lines: Sequence[Axis], image: ImageRef, tick_lengths_px: Sequence
     """Return which lines are ticks: small lines that a workstation adds across the middle of a line.
 
     A tick looks like a short axis. It is told by being very short against its line; by being as long as a
-    tick seen elsewhere; or by a twin: two equal lines, each across the middle of one of two longer lines
-    that cross each other.
+    tick seen elsewhere; or by a twin: two equal lines, each across the middle of one of two lines that
+    cross each other.
     """
-    across = {
+    square = {
         (i, j)
         for i in range(len(lines))
         for j in range(len(lines))
-        if i != j and lines[i].length_px < lines[j].length_px and _stands_across(lines[i], lines[j], image)
+        if i != j and _stands_across(lines[i], lines[j], image)
     }
+    across = {(i, j) for i, j in square if lines[i].length_px < lines[j].length_px}
     ticks = {i for i, j in across if lines[i].length_px <= TICK_SHARE * lines[j].length_px}
     known = [*tick_lengths_px, *(lines[i].length_px for i in ticks)]
     ticks |= {i for i, _ in across if any(_same_length(lines[i].length_px, length) for length in known)}
     for i, a in across:
-        for j, b in across:
+        for j, b in square:  # a tick may be longer than the short axis of a tiny lesion
             distinct = len({i, a, j, b}) == 4 and _same_length(lines[i].length_px, lines[j].length_px)
             if distinct and _may_be_diameters(lines[a], lines[b], image):
                 ticks |= {i, j}
