@@ -109,9 +109,9 @@ def dicom_volumes(folders: list[Path], mode: SliceMode, fewest: int = 8) -> list
 
 
 def phantom_volumes(
-    count: int, rng_seed: int, mode: SliceMode, total_weight: float = 22.0
+    count: int, rng_seed: int, mode: SliceMode, total_weight: float = 14.0
 ) -> list[TrainingVolume]:
-    """Draw phantom bodies; together they are drawn as often as the 22 real volumes."""
+    """Draw phantom bodies; `total_weight` of them are drawn to 22 real volumes."""
     volumes = []
     for i in range(count):
         hu, _, interval_mm = sample_training_volume(np.random.default_rng([rng_seed, i]), size_px=128)

@@ -10,6 +10,7 @@ from lesiongraph.bodypart import (
     SsbrModel,
     TrainingVolume,
     train_ssbr,
+    training_volumes,
     volume_correlations,
 )
 from lesiongraph.bodypart.augment import augmented, random_crop
@@ -92,3 +93,38 @@ def test_augmentation_keeps_shape_range_and_black():
     assert float(changed.max()) <= 255
     assert not torch.equal(changed, batch)
     assert float(augmented(torch.zeros_like(batch), 1 / 3, True, rng).abs().max()) == 0
+
+
+def numbered(n):
+    return np.arange(n, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
+
+
+def test_an_even_series_is_one_volume():
+    (volume,) = training_volumes(numbered(20), np.arange(20) * 2.5, "even")
+    assert (len(volume.slices), volume.interval_mm) == (20, 2.5)
+
+
+def test_pieces_become_volumes_of_their_own():
+    position = np.concatenate([np.arange(10) * 5.0, 200 + np.arange(6) * 5.0])
+    first, second = training_volumes(numbered(16), position, "pieces")
+    assert first.slices[:, 0, 0].tolist() == list(range(10))
+    assert second.slices[:, 0, 0].tolist() == list(range(10, 16))
+
+
+def test_uneven_thinning_is_made_even():
+    position = np.array([0.0, 10, 20, 25, 30, 35, 40, 50, 60])
+    (volume,) = training_volumes(numbered(9), position, "thinned")
+    assert volume.interval_mm == 10
+    assert volume.slices[:, 0, 0].tolist() == [0, 1, 2, 4, 6, 7, 8]
+
+
+def test_unknown_positions_leave_the_interval_unknown():
+    (volume,) = training_volumes(numbered(3), np.array([0, np.nan, 2]), "unknown")
+    assert np.isnan(volume.interval_mm)
+    assert len(volume.slices) == 3
+
+
+def test_volumes_without_a_known_interval_still_train():
+    volumes = [dataclasses.replace(small_volume(seed), interval_mm=float("nan")) for seed in range(4)]
+    model = train_ssbr(volumes, SMALL, 0, steps=1, design=FEW)
+    assert np.isnan(model.score_per_mm)

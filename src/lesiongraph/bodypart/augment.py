@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 _TRIES = 8
-_CROP_SHARE = 0.5  # of the rows; the others keep the whole slice
+_CROP_SHARE = 0.4  # of the rows; the others keep the whole slice
 _FLIP_SHARE = 0.15
 
 

@@ -86,7 +86,7 @@ class SsbrDesign:
 
 
 PAPER_DESIGN = SsbrDesign("paper", "paper", "frame", 0.0, "sgd", None, None, False, True)
-COMPACT_DESIGN = SsbrDesign("compact", "compact", "body", 4.0, "adam", 1.5e-3, 12, True, False)
+COMPACT_DESIGN = SsbrDesign("compact", "compact", "body", 4.0, "adam", 2.5e-3, 12, True, False)
 DESIGNS = {design.name: design for design in (PAPER_DESIGN, COMPACT_DESIGN)}
 
 
