@@ -91,6 +91,13 @@ class TestSr:
         assert ds.StudyInstanceUID == STUDY.study_instance_uid
         assert ds.PatientID == "PHANTOM-0001"
 
+    def test_legacy_codes_are_the_same_concepts(self, tmp_path: Path, series: WrittenSeries) -> None:
+        report = write_sr(tmp_path / "sr.dcm", STUDY, 0, [mark(series)], legacy_codes=True)
+        (group,) = hd.sr.srread(report.path).content.get_image_measurement_groups()
+        written = [m.name.scheme_designator for m in group.get_measurements()]
+        assert written == ["SRT", "SRT"]
+        assert list(scoords(group, Code("103339001", "SCT", ""))[0].GraphicData) == points(LONG)
+
     def test_refuses_a_single_line(self, tmp_path: Path, series: WrittenSeries) -> None:
         with pytest.raises(ValueError, match="expected a long and a short axis"):
             write_sr(tmp_path / "sr.dcm", STUDY, 0, [replace(mark(series), short_axis=None)])

@@ -29,7 +29,10 @@ from lesiongraph.phantom.truth import SliceRow, TruthRow, write_rows
 COVERED_FRACTION = 0.8  # a scan will do where it shows this share of the lesions
 SHORTEST_SCAN_PROBABILITY = 0.7  # how often the shortest of those that will do is chosen
 OTHER_KERNEL = {"smooth": "sharp", "sharp": "smooth"}
-MOST_SLICES = 140  # keeps a study modest; a longer scan gets a wider interval
+MOST_SLICES = 140  # keeps a study modest; a longer scan gets a wider interval …
+MOST_THIN_SLICES = 400  # … but for some that were planned thin
+THIN_BELOW_MM = 2.0
+KEEP_THIN_PROBABILITY = 0.25
 PLACEMENT_TRIES = 6
 TRANSFER_SYNTAXES = {
     str(ExplicitVRLittleEndian): 0.85,
@@ -194,10 +197,10 @@ def _study_record(task: PatientTask, plan: PatientPlan, anatomy: Anatomy, visit:
 
 def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> list[ScanPlan]:
     """Plan the study's one or two series; the second repeats the first another way."""
-    first = _modest(_choose_scan(task, body, visit))
+    rng = task.rng(SCAN, visit.number, len(REGIONS))
+    first = _modest(_choose_scan(task, body, visit), rng)
     if visit.series == 1:
         return [first]
-    rng = task.rng(SCAN, visit.number, len(REGIONS))
     other = sample_scan(body[0], rng, rows=task.rows, region=first.region)
     # The same patient on the same table: only the reconstruction, the interval and the phase differ.
     second = replace(
@@ -207,7 +210,7 @@ def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], vi
         noise_hu=other.noise_hu,
         kernel=OTHER_KERNEL[first.kernel],
     )
-    return [first, _modest(second)]
+    return [first, _modest(second, rng)]
 
 
 def _choose_scan(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> ScanPlan:
@@ -230,8 +233,11 @@ def _choose_scan(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], v
     return enough[int(rng.integers(len(enough)))]
 
 
-def _modest(scan: ScanPlan) -> ScanPlan:
-    smallest_mm = (scan.bottom_mm - scan.top_mm) / MOST_SLICES
+def _modest(scan: ScanPlan, rng: np.random.Generator) -> ScanPlan:
+    """Widen the interval of a scan that would have too many slices, to a multiple of half a mm."""
+    thin = scan.slice_interval_mm <= THIN_BELOW_MM and rng.random() < KEEP_THIN_PROBABILITY
+    most = MOST_THIN_SLICES if thin else MOST_SLICES
+    smallest_mm = (scan.bottom_mm - scan.top_mm) / most
     if scan.slice_interval_mm >= smallest_mm:
         return scan
     return replace(scan, slice_interval_mm=float(np.ceil(2 * smallest_mm) / 2))

@@ -28,6 +28,7 @@ BOTH_SERIES_PROBABILITY = 0.35  # of a study with two series, a lesion is marked
 FIRST_SERIES_PROBABILITY = 0.7  # else on the first
 WRONG_PROBABILITY = 0.03  # a wrong mark beside each right one
 TICK_PROBABILITY = 0.15  # of GSPS marks
+LEGACY_CODES_PROBABILITY = 0.1  # of SR objects: the axes named with SNOMED-RT codes
 UNPAIRED_PROBABILITY = 0.3  # of GSPS objects: all lines of an image in one annotation
 ARROW_LENGTH_PX = 25.0
 AIR_BELOW_HU = -850
@@ -245,7 +246,8 @@ def _file(study: StudyToRead, reader: int, marks: Sequence[DrawnMark], rng: np.r
     kind = study.visit.report_kind
     path = study.folder / f"{kind.lower()}-{study.visit.readers.index(reader) + 1}.dcm"
     if kind == "SR":
-        return write_sr(path, study.study, reader, marks)
+        legacy = bool(rng.random() < LEGACY_CODES_PROBABILITY)
+        return write_sr(path, study.study, reader, marks, legacy_codes=legacy)
     unpaired = bool(rng.random() < UNPAIRED_PROBABILITY)
     return write_gsps(path, study.study, reader, marks, one_annotation_an_image=unpaired)
 

@@ -21,8 +21,8 @@ from pydicom.sr.coding import Code
 from lesiongraph.lesion import Axis
 from lesiongraph.phantom.dicom import MANUFACTURER, MODEL, StudyRecord, WrittenSeries
 
-LONG_AXIS = Code("103339001", "SCT", "Long Axis")
-SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
+AXES = (Code("103339001", "SCT", "Long Axis"), Code("103340004", "SCT", "Short Axis"))
+LEGACY_AXES = (Code("G-A185", "SRT", "Long Axis"), Code("G-A186", "SRT", "Short Axis"))
 LESION = Code("52988006", "SCT", "Lesion")
 CT_PROCEDURE = Code("77477000", "SCT", "Computed tomography")
 FINDING_SITES = {
@@ -67,8 +67,17 @@ class Report:
     path: Path
 
 
-def write_sr(path: Path, study: StudyRecord, reader: int, marks: Sequence[DrawnMark]) -> Report:
+def write_sr(
+    path: Path,
+    study: StudyRecord,
+    reader: int,
+    marks: Sequence[DrawnMark],
+    *,
+    legacy_codes: bool = False,
+) -> Report:
     """Write the marks as Comprehensive SR, TID 1500 with one TID 1501 group a mark.
+
+    With `legacy_codes` the axes carry the SNOMED-RT codes that older workstations still write.
 
     Raises
     ------
@@ -77,7 +86,8 @@ def write_sr(path: Path, study: StudyRecord, reader: int, marks: Sequence[DrawnM
 
     Source: PS3.16 TID 1500, 1501, 320; PS3.3 A.35.3.
     """
-    groups = [_measurement_group(mark, number) for number, mark in enumerate(marks, start=1)]
+    names = LEGACY_AXES if legacy_codes else AXES
+    groups = [_measurement_group(mark, number, names) for number, mark in enumerate(marks, start=1)]
     context = hd.sr.ObservationContext(
         observer_person_context=hd.sr.ObserverContext(
             observer_type=codes.DCM.Person,
@@ -146,7 +156,9 @@ def write_gsps(
     return _save(state, "GSPS", path, study)
 
 
-def _measurement_group(mark: DrawnMark, number: int) -> hd.sr.MeasurementsAndQualitativeEvaluations:
+def _measurement_group(
+    mark: DrawnMark, number: int, names: tuple[Code, Code]
+) -> hd.sr.MeasurementsAndQualitativeEvaluations:
     if mark.short_axis is None:
         raise ValueError(f"mark {mark.tracking_uid}: expected a long and a short axis, got one line")
     site = [hd.sr.FindingSite(FINDING_SITES[mark.type])] if mark.type else None
@@ -157,8 +169,8 @@ def _measurement_group(mark: DrawnMark, number: int) -> hd.sr.MeasurementsAndQua
         finding_type=LESION,
         finding_sites=site,
         measurements=[
-            _measurement(mark, LONG_AXIS, mark.long_axis),
-            _measurement(mark, SHORT_AXIS, mark.short_axis),
+            _measurement(mark, names[0], mark.long_axis),
+            _measurement(mark, names[1], mark.short_axis),
         ],
     )
 
