@@ -300,6 +300,38 @@ def test_by_reference_coordinates_are_followed(images, tmp_path: Path) -> None:
     assert mark.mark.short_axis == Axis(20, 5, 20, 15)
 
 
+@pytest.mark.parametrize(
+    ("off_mm", "result"),
+    [(0.0, 2), (1.0, 2), (2.4, 2), (-2.4, 2), (40.0, "not in the plane of a slice")],
+)
+def test_patient_coordinates_find_their_slice(images, tmp_path: Path, off_mm: float, result) -> None:
+    """SCOORD3D, as cornerstone3D writes: pixel (10, 10) lies at x = −10 + 0.8 · 10, y = −20 + 0.5 · 10."""
+    archive, _ = images
+    group_items = []
+    for concept, points in ((LONG, ((10, 10), (30, 10))), (SHORT, ((20, 5), (20, 15)))):
+        shape = content("SCOORD3D", None, relation="INFERRED FROM")
+        shape.GraphicType, shape.ReferencedFrameOfReferenceUID = "POLYLINE", uid("frame")
+        shape.GraphicData = [v for x, y in points for v in (-10 + 0.8 * x, -20 + 0.5 * y, -10.0 + off_mm)]
+        group_items.append(num(concept, 1, [shape]))
+    mark = read_one(group(group_items), archive, tmp_path)
+    if isinstance(mark, RejectedMark):
+        assert mark.reason == result
+        return
+    assert mark.image.slice_index == result
+    assert mark.mark is not None
+    assert np.isclose(mark.mark.long_axis.length_px, 20)
+    assert np.isclose(mark.mark.short_axis.x0, 20)
+
+
+def test_patient_coordinates_of_another_frame_of_reference(images, tmp_path: Path) -> None:
+    archive, _ = images
+    shape = content("SCOORD3D", None)
+    shape.GraphicType, shape.ReferencedFrameOfReferenceUID = "POLYGON", uid("elsewhere")
+    shape.GraphicData = [0.0, 0, 0, 5, 0, 0, 5, 5, 0, 0, 0, 0]
+    mark = read_one(group([shape]), archive, tmp_path)
+    assert getattr(mark, "reason", "") == "image not found"
+
+
 def test_nested_groups_are_read_once(images, tmp_path: Path) -> None:
     archive, uids = images
     inner = bidirectional(uids[0], LONG_POINTS, SHORT_POINTS)

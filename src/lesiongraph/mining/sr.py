@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 from pydicom import Dataset
 from pydicom.sr._snomed_dict import mapping as snomed_mapping  # the table behind `Code` equality
 from pydicom.sr.coding import Code
@@ -14,9 +12,9 @@ from lesiongraph.lesion import Axis
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import About, FoundMark, ImageRef, RejectedMark, place_axes
-from lesiongraph.mining.mask import polygon_diameters
 from lesiongraph.mining.pairing import pair_lines
 from lesiongraph.mining.sites import type_of_site
+from lesiongraph.mining.sr_shapes import Shape, shapes_of
 from lesiongraph.mining.sr_tree import Item, read_tree
 
 GROUP = Code("125007", "DCM", "Measurement Group")
@@ -29,26 +27,6 @@ FINDING_SITE = Code("363698007", "SCT", "Finding Site")
 FINDING_CATEGORY = Code("276214006", "SCT", "Finding category")
 ANATOMICAL = Code("91723000", "SCT", "Anatomical structure")
 VOLUME = Code("118565006", "SCT", "Volume")
-SCOORD_ORIGIN_PX = 0.5  # PS3.3 C.18.6.1.1: the origin is the corner, not the centre, of the first pixel
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One SCOORD: points in array coordinates (N, 2) of the image it was drawn on."""
-
-    kind: str  # POLYLINE, CIRCLE, ELLIPSE, POINT, MULTIPOINT
-    points: np.ndarray
-    image_uid: str
-    frame: int
-    place: str
-
-    @property
-    def line(self) -> Axis | None:
-        """The shape as a straight line, None where it is none."""
-        if self.kind not in ("POLYLINE", "MULTIPOINT") or len(self.points) != 2:
-            return None
-        (x0, y0), (x1, y1) = self.points.tolist()
-        return Axis(x0, y0, x1, y1)
 
 
 def read_sr(dataset: Dataset, archive: DicomArchive) -> list[FoundMark | RejectedMark]:
@@ -82,15 +60,15 @@ def _has_shape(item: Item) -> bool:
 
 def _read_group(group: Item, items: list[Item], archive: DicomArchive) -> list[FoundMark | RejectedMark]:
     about = _about(group, items)
-    shapes = _shapes(items)
-    long_axes = _lines(items, LONG_AXES)
-    short_axes = _lines(items, SHORT_AXES)
+    shapes = shapes_of(items, archive)
+    long_axes = _lines(items, shapes, LONG_AXES)
+    short_axes = _lines(items, shapes, SHORT_AXES)
     if len(long_axes) == len(short_axes) == 1:
         return [_place(long_axes[0], short_axes[0], archive, about)]
     lines = [shape for shape in shapes if shape.line is not None]
     if len(lines) >= 2:
         return _pair(lines, archive, about)
-    outlines = [shape for shape in shapes if shape.line is None and shape.kind not in ("POINT", "MULTIPOINT")]
+    outlines = [shape for shape in shapes if shape.is_outline]
     if outlines:
         if _is_anatomy(items):
             return [_reject("not a lesion structure", about, outlines[0], archive)]
@@ -125,43 +103,15 @@ def _about(group: Item, items: list[Item]) -> About:
     }
 
 
-def _shapes(items: Sequence[Item]) -> list[Shape]:
-    found: dict[str, Shape] = {}
-    for item in items:
-        if item.value_type == "SCOORD" and item.place not in found:
-            found[item.place] = _shape(item, items)
-    return list(found.values())
-
-
-def _shape(item: Item, around: Sequence[Item]) -> Shape:
-    data = np.array(item.dataset.get("GraphicData") or [], float)
-    points = data[: len(data) // 2 * 2].reshape(-1, 2) - SCOORD_ORIGIN_PX
-    images = [child for child in item.children if child.value_type == "IMAGE"]
-    if not images:  # some writers name the image once, beside the measurement
-        nearby = [other for other in around if other.value_type == "IMAGE"]
-        images = nearby if len({_reference(other) for other in nearby}) == 1 else []
-    uid, frame = _reference(images[0]) if images else ("", 0)
-    return Shape(values.text(item.dataset, "GraphicType").upper(), points, uid, frame, item.place)
-
-
-def _reference(image: Item) -> tuple[str, int]:
-    """Return the SOP Instance UID and 0-based frame that an IMAGE item names."""
-    sequence = image.dataset.get("ReferencedSOPSequence")
-    if not sequence:
-        return "", 0
-    frame = values.whole(sequence[0], "ReferencedFrameNumber", 1)
-    return values.text(sequence[0], "ReferencedSOPInstanceUID"), max(frame, 1) - 1
-
-
-def _lines(items: Sequence[Item], concepts: Sequence[Code]) -> list[Shape]:
+def _lines(items: Sequence[Item], shapes: Sequence[Shape], concepts: Sequence[Code]) -> list[Shape]:
     """Return the 2-point lines that measurements of one of these concepts were inferred from."""
-    found = []
-    for item in items:
-        if item.value_type == "NUM" and item.concept in concepts:
-            around = [*items]
-            shapes = [_shape(below, around) for below in item.descendants() if below.value_type == "SCOORD"]
-            found += [shape for shape in shapes if shape.line is not None]
-    return found
+    places = {
+        below.place
+        for item in items
+        if item.value_type == "NUM" and item.concept in concepts
+        for below in item.descendants()
+    }
+    return [shape for shape in shapes if shape.place in places and shape.line is not None]
 
 
 def _place(long: Shape, short: Shape, archive: DicomArchive, about: About) -> FoundMark | RejectedMark:
@@ -176,7 +126,7 @@ def _place(long: Shape, short: Shape, archive: DicomArchive, about: About) -> Fo
 
 
 def _absent(shape: Shape, archive: DicomArchive) -> str:
-    return archive.why_absent(shape.image_uid) if shape.image_uid else "image not stated"
+    return archive.why_absent(shape.image_uid) if shape.image_uid else shape.absent
 
 
 def _reject(reason: str, about: About, shape: Shape, archive: DicomArchive) -> RejectedMark:
@@ -218,7 +168,7 @@ def _place_outlines(shapes: list[Shape], archive: DicomArchive, about: About) ->
     measured: list[tuple[float, Axis, Axis, ImageRef]] = []
     for shape in shapes:
         image = archive.image(shape.image_uid, shape.frame)
-        axes = _outline_axes(shape, image) if image is not None else None
+        axes = shape.outline_axes(image) if image is not None else None
         if image is not None and axes is not None:
             measured.append((axes[0].length_mm(image.spacing), *axes, image))
     if not measured:
@@ -227,22 +177,6 @@ def _place_outlines(shapes: list[Shape], archive: DicomArchive, about: About) ->
         return _reject(reason, about, shapes[0], archive)
     _, long, short, image = max(measured, key=lambda entry: entry[0])
     return place_axes(long, short, image, **about)
-
-
-def _outline_axes(shape: Shape, image: ImageRef) -> tuple[Axis, Axis] | None:
-    """Return both diameters of a CIRCLE, ELLIPSE or closed POLYLINE (PS3.3 C.18.6.1.2)."""
-    points = shape.points
-    if shape.kind == "CIRCLE" and len(points) == 2:
-        (x, y), (rim_x, rim_y) = points.tolist()
-        radius = float(np.hypot(rim_x - x, rim_y - y))
-        return Axis(x - radius, y, x + radius, y), Axis(x, y - radius, x, y + radius)
-    if shape.kind == "ELLIPSE" and len(points) == 4:
-        major, minor = points[:2].ravel().tolist(), points[2:].ravel().tolist()
-        return Axis(*major), Axis(*minor)
-    if len(points) < 3:
-        return None
-    mark = polygon_diameters(points, image.spacing)
-    return mark.long_axis, mark.short_axis
 
 
 def _is_anatomy(items: Sequence[Item]) -> bool:
