@@ -155,22 +155,13 @@ def _cavity(study: Study, canvas: Canvas, i: int) -> tuple[Floats | None, Floats
     if tz < _DIAPHRAGM_BOTTOM:
         value = np.float32(tissues["lung"]) + 14 * canvas.noise + np.float32(0.32) * canvas.y
         canvas.paint(everywhere, coverage, value)
-        points, radii = lung_tree(study.anatomy)
-        window, tree = _cut(canvas, points, radii, float(study.soft_z[i]))
+        window, tree = canvas.ball_depth(*lung_tree(study.anatomy).cut(float(study.soft_z[i])))
         if window != EMPTY:
             canvas.paint(window, canvas.cover(tree) * coverage[window], study.tissues["pulmonary"] * 0.6 + 20)
         study.see("lung", i)
     else:
         canvas.paint(everywhere, coverage, np.float32(tissues["mesentery"]) + 9 * canvas.noise)
     return depth, coverage
-
-
-def _cut(canvas: Canvas, points: Doubles, radii: Doubles, z: float) -> tuple[tuple[slice, slice], Floats]:
-    """Cut balls at height z and return the depth of their union."""
-    dz = points[:, 2] - z
-    hit = np.abs(dz) < radii
-    radius = np.sqrt(radii[hit] ** 2 - dz[hit] ** 2)
-    return canvas.ball_depth(points[hit, 0], points[hit, 1], radius)
 
 
 def _thorax(study: Study, canvas: Canvas, i: int, cavity: Floats) -> None:
@@ -218,7 +209,7 @@ def _with_gas(canvas: Canvas, section: Doubles, gas_share: float, fluid_hu: floa
 def _bowel(study: Study, canvas: Canvas, i: int) -> None:
     z = float(study.soft_z[i])
     for n, loop in enumerate(study.bowel):
-        window, depth = _cut(canvas, loop.curve.points_mm, loop.curve.radii_mm, z)
+        window, depth = canvas.ball_depth(*loop.curve.cut(z))
         if window == EMPTY:
             continue
         noise = canvas.noise[window]
@@ -242,7 +233,7 @@ def _bowel(study: Study, canvas: Canvas, i: int) -> None:
 def _vessels(study: Study, canvas: Canvas, i: int, vessels: tuple[Vessel, ...], soft: float) -> None:
     z = float(study.soft_z[i])
     for vessel in vessels:
-        window, depth = _cut(canvas, vessel.curve.points_mm, vessel.curve.radii_mm, z)
+        window, depth = canvas.ball_depth(*vessel.curve.cut(z))
         if window == EMPTY:
             continue
         if vessel.wall_mm:
@@ -273,7 +264,7 @@ def _bones(study: Study, canvas: Canvas, i: int, cavity_depth: Floats | None) ->
     for bone in (*thoracic_bones(anatomy), *pelvic_bones(anatomy)):
         _bone(study, canvas, i, bone)
     for vessel in curved_bones(anatomy):
-        window, depth = _cut(canvas, vessel.curve.points_mm, vessel.curve.radii_mm, float(study.z_mm[i]))
+        window, depth = canvas.ball_depth(*vessel.curve.cut(float(study.z_mm[i])))
         if window != EMPTY:
             core = canvas.cover(depth - np.float32(vessel.wall_mm))
             value = study.tissues["cortex"] * (1 - core) + study.tissues["spongiosa"] * core

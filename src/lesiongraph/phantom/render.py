@@ -137,7 +137,7 @@ def sample_training_volume(
         plan,
         top_mm=top,
         bottom_mm=bottom,
-        slice_interval_mm=max(interval, (bottom - top) / 110),
+        slice_interval_mm=max(interval, (bottom - top) / 85),
         pixel_mm=plan.pixel_mm * float(rng.uniform(0.9, 1.12)),
         centre_x_mm=plan.centre_x_mm + float(rng.normal(0, 12)),
         centre_y_mm=plan.centre_y_mm + float(rng.normal(0, 12)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from lesiongraph.phantom.anatomy import Anatomy, Doubles
 
 Row = tuple[float, ...]
+_NONE = np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,22 @@ class Curve:
 
     points_mm: Doubles  # (p, 3) x, y, z
     radii_mm: Doubles  # (p,)
+
+    @cached_property
+    def span_mm(self) -> tuple[float, float]:
+        """Heights between which the curve can be cut."""
+        z = self.points_mm[:, 2]
+        return float(np.min(z - self.radii_mm)), float(np.max(z + self.radii_mm))
+
+    def cut(self, z_mm: float) -> tuple[Doubles, Doubles, Doubles]:
+        """Return (x, y, radius) of the balls cut by the plane at `z_mm`, each (k,)."""
+        top, bottom = self.span_mm
+        if not top < z_mm < bottom:
+            return _NONE, _NONE, _NONE
+        dz = self.points_mm[:, 2] - z_mm
+        hit = np.flatnonzero(np.abs(dz) < self.radii_mm)
+        points = self.points_mm[hit]
+        return points[:, 0], points[:, 1], np.sqrt(self.radii_mm[hit] ** 2 - dz[hit] ** 2)
 
 
 def curve(anatomy: Anatomy, rows: Sequence[Row], step: float = 0.5) -> Curve:

@@ -212,8 +212,8 @@ def curved_bones(anatomy: Anatomy) -> tuple[Vessel, ...]:
 
 
 @lru_cache(maxsize=8)
-def lung_tree(anatomy: Anatomy) -> tuple[Doubles, Doubles]:
-    """Return the lungs' vessels as balls: points (p, 3) and radii (p,)."""
+def lung_tree(anatomy: Anatomy) -> Curve:
+    """Return the lungs' vessels as the balls of one curve."""
     rng = anatomy.rng("lung tree")
     hilum_z = float(anatomy.patient_z(214.0))
     pieces: list[Curve] = []
@@ -227,7 +227,7 @@ def lung_tree(anatomy: Anatomy) -> tuple[Doubles, Doubles]:
     points = np.concatenate([piece.points_mm for piece in pieces])
     radii = np.concatenate([piece.radii_mm for piece in pieces])
     inside = cavity_outline(anatomy, points[:, 2]).radius_at(points[:, 0], points[:, 1]) < 0.97
-    return points[inside], radii[inside]
+    return Curve(points[inside], radii[inside])
 
 
 def _grow(start: Doubles, direction: Doubles, radius: float, rng: np.random.Generator) -> list[Curve]:
