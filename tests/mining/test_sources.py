@@ -19,6 +19,8 @@ from dicom_files import (
     uid,
     volume,
 )
+from pydicom import Dataset
+from pydicom.sequence import Sequence as Items
 
 from lesiongraph.errors import SourceNotFoundError, UsageError
 from lesiongraph.lesion import KEPT, LESIONS, REJECTED, SERIES, SLICES, BoundingBox
@@ -157,6 +159,34 @@ def test_the_image_says_which_patient(tmp_path: Path) -> None:
     save(report, tmp_path / "sr")
     (row,) = mine_sources([tmp_path]).lesions.to_dict("records")
     assert (row["patient_id"], row["flags"]) == ("P1", "patient differs from its image's")
+
+
+@pytest.mark.parametrize(("study", "kept"), [("study", ["new"]), ("earlier study", ["new", "old"])])
+def test_an_amended_report_replaces_its_earlier_version(tmp_path: Path, study: str, kept: list[str]) -> None:
+    uids = volume(tmp_path / "ct")
+    old = sr_document([bidirectional(uids[0], LONG, SHORT)], "old")
+    old.StudyInstanceUID = uid(study)
+    new = sr_document([bidirectional(uids[0], LONG, SHORT)], "new")
+    reference, series, evidence = Dataset(), Dataset(), Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = old.SOPClassUID, old.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = old.SeriesInstanceUID, Items([reference])
+    evidence.StudyInstanceUID, evidence.ReferencedSeriesSequence = old.StudyInstanceUID, Items([series])
+    new.PredecessorDocumentsSequence = Items([evidence])
+    save(old, tmp_path / "old")
+    save(new, tmp_path / "new")
+    lesions = mine_sources([tmp_path]).lesions
+    found = lesions[lesions["status"] == KEPT]["source_path"].map(lambda path: Path(path).name)
+    assert sorted(found) == kept
+    assert len(lesions) == 2
+
+
+def test_age_and_sex_come_from_the_images_where_the_report_has_none(tmp_path: Path) -> None:
+    uids = volume(tmp_path / "ct")
+    report = sr_document([bidirectional(uids[0], LONG, SHORT)])
+    del report.PatientAge, report.PatientSex
+    save(report, tmp_path / "sr")
+    (row,) = mine_sources([tmp_path]).lesions.to_dict("records")
+    assert (row["patient_age"], row["patient_sex"]) == (61, "F")
 
 
 def test_progress_is_told(archive: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from pydicom import Dataset
 
-from lesiongraph.lesion import LESIONS, conform
+from lesiongraph.lesion import KEPT, LESIONS, REJECTED, conform
+from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.assemble import (
     Row,
     landmarks_frame,
@@ -43,38 +45,78 @@ def mine_dicom(
         If one of the folders is absent, empty or holds no DICOM object.
     """
     archive = DicomArchive.scan_folders(folders, progress=progress)
-    counts = Counter(archive.counts)
-    rows: list[Row] = []
-    landmarks: list[tuple[Landmark, str]] = []
+    gathered = _Gathered(counts=Counter(archive.counts))
     with lenient_reading():
         for done, origin in enumerate(archive.objects, 1):
-            marks, found_landmarks, found_counts = _read_object(origin, archive, roi_pattern)
-            rows += marks
-            if not marks:
-                counts[f"{origin.modality} without marks"] += 1
-            landmarks += [(landmark, origin.path) for landmark in found_landmarks]
-            counts.update(found_counts)
+            _read_object(origin, archive, roi_pattern, gathered)
             if progress is not None:
                 progress("read marks", done, len(archive.objects))
+    for row in gathered.rows:
+        _complete(row, archive, gathered.superseded)
     return MiningResult(
-        lesions=conform(pd.DataFrame(rows), LESIONS),
+        lesions=conform(pd.DataFrame(gathered.rows), LESIONS),
         series=series_frame(archive),
         slices=slices_frame(archive),
-        landmarks=landmarks_frame(landmarks),
-        counts=counts,
+        landmarks=landmarks_frame(gathered.landmarks),
+        counts=gathered.counts,
     )
 
 
+@dataclass
+class _Gathered:
+    counts: Counter[str]
+    rows: list[Row] = field(default_factory=list)
+    landmarks: list[tuple[Landmark, str]] = field(default_factory=list)
+    superseded: set[str] = field(default_factory=set)  # paths of objects that a later version replaces
+
+
 def _read_object(
-    origin: SourceObject, archive: DicomArchive, roi_pattern: str | None
-) -> tuple[list[Row], list[Landmark], Counter[str]]:
+    origin: SourceObject, archive: DicomArchive, roi_pattern: str | None, gathered: _Gathered
+) -> None:
     """Read one object; whatever goes wrong inside it becomes its one rejected row."""
     try:
         dataset = read_object(Path(origin.path))
         marks, landmarks, counts = _dispatch(dataset, origin.modality, archive, roi_pattern)
-        return lesion_rows(marks, origin), landmarks, counts
+        rows = lesion_rows(marks, origin)
+        earlier = _predecessors(dataset)
     except Exception as cause:  # one damaged object must not stop the run; its row says what happened
-        return [rejected_object(origin, cause)], [], Counter()
+        gathered.rows.append(rejected_object(origin, cause))
+        return
+    gathered.rows += rows
+    gathered.landmarks += [(landmark, origin.path) for landmark in landmarks]
+    gathered.counts.update(counts)
+    if not rows:
+        gathered.counts[f"{origin.modality} without marks"] += 1
+    gathered.superseded |= {
+        other.path
+        for other in archive.objects
+        if other.key in earlier and other.study_instance_uid == origin.study_instance_uid
+    }
+
+
+def _predecessors(dataset: Dataset) -> set[str]:
+    """Return the SOP Instance UIDs of the documents that this one says it contains (PS3.3 C.17.2)."""
+    return {
+        values.text(reference, "ReferencedSOPInstanceUID")
+        for study in dataset.get("PredecessorDocumentsSequence") or []
+        for series in study.get("ReferencedSeriesSequence") or []
+        for reference in series.get("ReferencedSOPSequence") or []
+    }
+
+
+def _complete(row: Row, archive: DicomArchive, superseded: set[str]) -> None:
+    """Add what only the whole archive knows: sex and age from the images, and replaced reports.
+
+    An amended report repeats the marks of its earlier version. A predecessor in another study is the
+    report of an earlier visit: its marks stand.
+    """
+    if row["source_path"] in superseded and row["status"] == KEPT:
+        row |= {"status": REJECTED, "reason": "replaced by a later version of its report"}
+    series = archive.series.get(str(row["series_instance_uid"]))
+    if series is not None:
+        row["patient_sex"] = row["patient_sex"] or series.patient_sex
+        if row["patient_age"] != row["patient_age"]:  # NaN: the report does not state it
+            row["patient_age"] = series.patient_age
 
 
 def _dispatch(dataset: Dataset, modality: str, archive: DicomArchive, roi_pattern: str | None) -> Reading:
