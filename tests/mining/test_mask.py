@@ -79,20 +79,13 @@ def test_of_two_pieces_the_longer_one_is_measured():
     assert len(mask_outlines(mask)) == 2
 
 
-def test_short_axis_crosses_the_long_one_of_a_bent_lesion():
-    mask = np.zeros((40, 60), bool)
-    mask[5:12, 5:55] = True  # a hook: the tail's thickness is not the short axis
-    mask[12:30, 45:55] = True
-    mark = mask_diameters(mask, UNIT)
-    long_axis, short_axis = mark.long_axis, mark.short_axis
-    u = np.array([long_axis.x1 - long_axis.x0, long_axis.y1 - long_axis.y0])
-    sides = [
-        u[0] * (y - long_axis.y0) - u[1] * (x - long_axis.x0)
-        for x, y in ((short_axis.x0, short_axis.y0), (short_axis.x1, short_axis.y1))
-    ]
-    assert min(sides) <= 1e-3
-    assert max(sides) >= -1e-3
-    assert short_axis.length_px > 5
+def test_short_axis_crosses_the_long_one():
+    """A bar with a lobe on a stalk: the lobe is 20 thick, but only the stalk (14) meets the long axis."""
+    bar = [(0, -2), (100, -2), (100, 2), (31, 2)]
+    stalk_and_lobe = [(31, 10), (50, 10), (50, 10), (60, 10), (60, 30), (50, 30), (50, 12), (30, 12)]
+    long_mm, short_mm = lengths(polygon_diameters(np.array([*bar, *stalk_and_lobe, (30, 2), (0, 2)]), UNIT))
+    assert long_mm == pytest.approx(math.hypot(100, 4))
+    assert short_mm == pytest.approx(14, abs=0.2)
 
 
 @pytest.mark.parametrize("points", [[(3, 4)], [(3, 4), (3, 4)], [(0, 0), (3, 4)], [(0, 0), (1, 1), (2, 2)]])

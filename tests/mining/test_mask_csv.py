@@ -127,6 +127,13 @@ def test_each_piece_of_a_binary_mask_is_a_lesion(tmp_path):
     assert lesions["lesion_id"].is_unique
 
 
+def test_a_lesion_may_hang_together_by_corners(tmp_path):
+    nifti(tmp_path / "ct.nii", ct_voxels())
+    stairs = [(1, 10, 20, 8, 14, 1, 2), (1, 20, 26, 14, 20, 2, 3)]
+    nifti(tmp_path / "mask.nii", mask_voxels(*stairs))
+    assert len(mine_mask_csv(write(tmp_path, "ct.nii,mask.nii,P,,,,,,,")).lesions) == 1
+
+
 def test_each_label_of_a_label_mask_is_a_lesion(tmp_path):
     nifti(tmp_path / "ct.nii", ct_voxels())
     touching = (2, 20, 30, 8, 14, 1, 3)
