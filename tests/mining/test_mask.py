@@ -79,11 +79,13 @@ def test_of_two_pieces_the_longer_one_is_measured():
     assert len(mask_outlines(mask)) == 2
 
 
-def test_short_axis_crosses_the_long_one():
+@pytest.mark.parametrize("side", [1, -1])
+def test_short_axis_crosses_the_long_one(side):
     """A bar with a lobe on a stalk: the lobe is 20 thick, but only the stalk (14) meets the long axis."""
     bar = [(0, -2), (100, -2), (100, 2), (31, 2)]
     stalk_and_lobe = [(31, 10), (50, 10), (50, 10), (60, 10), (60, 30), (50, 30), (50, 12), (30, 12)]
-    long_mm, short_mm = lengths(polygon_diameters(np.array([*bar, *stalk_and_lobe, (30, 2), (0, 2)]), UNIT))
+    outline = np.array([*bar, *stalk_and_lobe, (30, 2), (0, 2)]) * [1, side]
+    long_mm, short_mm = lengths(polygon_diameters(outline, UNIT))
     assert long_mm == pytest.approx(math.hypot(100, 4))
     assert short_mm == pytest.approx(14, abs=0.2)
 
