@@ -43,9 +43,10 @@ def paint_slice(study: Study, i: int) -> tuple[Canvas, Floats]:
     if tz < 410:
         _thorax(study, canvas, i, cavity)
     parts = neck_parts(study.anatomy) if tz < 130 else ()
+    if tz > 380:
+        _bowel(study, canvas, i)  # first, so that liver and kidneys push it aside
     _parts(study, canvas, i, (*parts, *abdomen_parts(study.anatomy)), cavity)
-    if tz > 400:
-        _bowel(study, canvas, i)
+    if tz > 560:
         _parts(study, canvas, i, pelvis_parts(study.anatomy), cavity)
     _vessels(study, canvas, i, great_vessels(study.anatomy), 0.8)
     _vessels(study, canvas, i, airways(study.anatomy), 0.8)
@@ -158,10 +159,25 @@ def _cavity(study: Study, canvas: Canvas, i: int) -> tuple[Floats | None, Floats
         window, tree = canvas.ball_depth(*lung_tree(study.anatomy).cut(float(study.soft_z[i])))
         if window != EMPTY:
             canvas.paint(window, canvas.cover(tree) * coverage[window], study.tissues["pulmonary"] * 0.6 + 20)
+        _effusion(study, canvas, i, coverage)
         study.see("lung", i)
     else:
         canvas.paint(everywhere, coverage, np.float32(tissues["mesentery"]) + 9 * canvas.noise)
     return depth, coverage
+
+
+def _effusion(study: Study, canvas: Canvas, i: int, cavity: Floats) -> None:
+    """Paint pleural fluid: it lies at the back and rises towards the diaphragm."""
+    share = study.effusion * float(np.clip((study.template_z[i] - 150) / 150, 0, 1))
+    if share <= 0.01:
+        return
+    back, depth = study.cavity.centre_y[i] + study.cavity.half_y[i], 2 * study.cavity.half_y[i]
+    rise = np.float32(0.12) * (np.abs(canvas.x) - 60)
+    level = np.asarray(canvas.y - np.float32(back - share * depth) + rise, np.float32)
+    wet = np.asarray(cavity * canvas.cover(level), np.float32)
+    if study.effusion_side:
+        wet *= canvas.x * study.effusion_side > 0
+    canvas.paint((slice(None), slice(None)), wet, study.tissues["fluid"])
 
 
 def _thorax(study: Study, canvas: Canvas, i: int, cavity: Floats) -> None:

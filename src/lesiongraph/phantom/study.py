@@ -64,6 +64,11 @@ class Study:
         self.bowel_gas = [float(gas) for gas in self.rng.random(len(self.bowel))]
         self.bowel_hu = [self._content() for _ in self.bowel]
         self.stomach = (float(self.rng.uniform(0.0, 0.9)), self._content())
+        # Fluid that some patients have behind the lungs, and how much of the chest's depth it fills today.
+        ill = anatomy.rng("effusion")
+        depth = float(ill.uniform(0.04, 0.4)) if ill.random() < 0.12 else 0.0
+        self.effusion = depth * float(self.rng.uniform(0.3, 1.2))
+        self.effusion_side = int(ill.choice([-1, 0, 1]))  # right, both, left
         self.bladder_full = float(self.rng.uniform(-6, 3))
 
     def _content(self) -> float:

@@ -176,7 +176,9 @@ def _small_bowel(anatomy: Anatomy) -> list[Curve]:
     loops = []
     # Fat spreads the loops; in a lean belly they lie wall to wall.
     for _ in range(int(rng.integers(34, 42) - 16 * anatomy.visceral)):
-        at = np.array([rng.uniform(-62, 74), rng.uniform(-60, -8), rng.uniform(440, 615)])
+        upper_left = rng.random() < 0.25  # jejunum
+        low, high = ((24, -50, 402), (84, -2, 470)) if upper_left else ((-62, -60, 440), (74, -8, 615))
+        at = rng.uniform(low, high)
         heading = rng.normal(0, 1, 3)
         knots = []
         radius = rng.uniform(8.5, 14)
@@ -184,7 +186,7 @@ def _small_bowel(anatomy: Anatomy) -> list[Curve]:
             knots.append((*at, radius * rng.uniform(0.85, 1.15)))
             heading = 0.6 * heading / np.linalg.norm(heading) + rng.normal(0, 0.7, 3)
             at = at + heading * np.array([17, 12, 13])
-            at = np.clip(at, (-80, -66, 445), (84, -6 if at[2] < 560 else 20, 632))
+            at = np.clip(at, (-80, -66, 396 if upper_left else 445), (84, -6 if at[2] < 560 else 20, 632))
         loops.append(curve(anatomy, knots))
     return loops
 
