@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.sr.coding import Code
 
-from lesiongraph.errors import DiskFullError, UsageError
+from lesiongraph.errors import DiskFullError, UsageError, WorkspaceBusyError
 from lesiongraph.lesion import LESION_TYPES
 from lesiongraph.phantom import generate_hospital, hospital
 from lesiongraph.phantom import patient as patient_module
@@ -208,6 +209,12 @@ class TestRunAgain:
             generate_hospital(copy, PATIENTS, SEED, rows=ROWS, workers=1)
         assert digest(copy) == before
         assert not (copy / "unfinished.part").exists()
+
+    def test_a_second_run_into_the_same_folder_is_refused(self, small: Hospital) -> None:
+        with (small.folder / "truth" / "hospital.json").open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            with pytest.raises(WorkspaceBusyError):
+                generate_hospital(small.folder, PATIENTS, SEED, rows=ROWS, workers=1)
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lesiongraph.errors import DiskFullError, UsageError
+from lesiongraph.errors import DiskFullError, UsageError, WorkspaceBusyError
 from lesiongraph.phantom.patient import PatientTask, make_patient
 from lesiongraph.phantom.truth import README, merge_tables
 
@@ -84,6 +87,8 @@ def generate_hospital(
 
     Raises
     ------
+    WorkspaceBusyError
+        If another process is writing to `out`.
     UsageError
         If an argument is out of range, or `out` holds another hospital or other files.
     DiskFullError
@@ -93,14 +98,15 @@ def generate_hospital(
     folders = _Folders(Path(out))
     with _clear_disk_full(folders.out):
         _claim(folders, patients, rng_seed, rows)
-        shutil.rmtree(folders.unfinished, ignore_errors=True)
-        tasks = [PatientTask(folders.out, index, rng_seed, rows) for index in range(patients)]
-        try:
-            _make_all(tasks, workers, progress)
-        finally:
+        with _alone(folders):
             shutil.rmtree(folders.unfinished, ignore_errors=True)
-        truth = merge_tables([task.truth_path for task in tasks], folders.truth / "truth.csv")
-        slices = merge_tables([task.slices_path for task in tasks], folders.truth / "series.csv")
+            tasks = [PatientTask(folders.out, index, rng_seed, rows) for index in range(patients)]
+            try:
+                _make_all(tasks, workers, progress)
+            finally:
+                shutil.rmtree(folders.unfinished, ignore_errors=True)
+            truth = merge_tables([task.truth_path for task in tasks], folders.truth / "truth.csv")
+            slices = merge_tables([task.slices_path for task in tasks], folders.truth / "series.csv")
     return _counts(truth, slices)
 
 
@@ -121,7 +127,9 @@ def _run(tasks: list[PatientTask], workers: int) -> Iterator[None]:
         return
     # spawn: a fork of a process that holds torch's or BLAS's threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(tasks)), mp_context=context, initializer=_leave_with_parent
+    ) as pool:
         futures = [pool.submit(make_patient, task) for task in tasks]
         try:
             for future in as_completed(futures):
@@ -129,6 +137,30 @@ def _run(tasks: list[PatientTask], workers: int) -> Iterator[None]:
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the parent is killed; it would otherwise wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _alone(folders: _Folders) -> Iterator[None]:
+    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
+    with folders.settings.open("rb") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkspaceBusyError(folders.out, "unknown") from None
+        yield
 
 
 def _check(patients: int, rng_seed: int, rows: int, workers: int) -> None:
