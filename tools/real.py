@@ -32,10 +32,14 @@ def main(data: Path, out: Path) -> None:
     sources = [data / "dicom" / name for name in DICOM_FOLDERS]
     sources += [data / "deeplesion", table, data / "dicom_sr"]
     run("mine", *map(str, sources), "-w", str(workspace))
-    run("catalogue", "-w", str(workspace), "--csv", str(out / "catalogue.csv"))
     run("locate", "-w", str(workspace))
+    run("catalogue", "-w", str(workspace), "--csv", str(out / "catalogue.csv"))
     run("embed", "-w", str(workspace))
     run("match", "-w", str(workspace), "--feature", "initial", "--csv", str(out / "matches.csv"))
+    with (out / "figures.md").open("w") as handle:
+        script = Path(__file__).with_name("real_figures.py")
+        subprocess.run([sys.executable, str(script), str(data), str(out)], check=True, stdout=handle)
+    print((out / "figures.md").read_text())
     run("report", "-w", str(workspace))
 
 
@@ -65,22 +69,18 @@ def _liver_tumours(data: Path) -> list[dict[str, object]]:
 
 
 def _lung_boxes(data: Path) -> list[dict[str, object]]:
-    """One box a series: the annotated slice on which the tumour's box is largest."""
+    """One box a series, both at the same table position: where the tumour is largest in the two together."""
+    names = ("Lung_Dx-A0001_s2", "Lung_Dx-A0001_s3")
+    boxes = [_boxes_by_position(data / "dicom" / name) for name in names]
+    common = set(boxes[0]) & set(boxes[1])
+    position = max(common, key=lambda z: sum(_area(found[z][0]) for found in boxes))
     rows = []
-    for name in ("Lung_Dx-A0001_s2", "Lung_Dx-A0001_s3"):
-        folder = (data / "dicom" / name).resolve()
-        uids = {}
-        for file in sorted(folder.glob("*.dcm")):
-            header = pydicom.dcmread(file, stop_before_pixels=True)
-            uids[str(header.SOPInstanceUID).rsplit(".", 1)[-1]] = header
-        boxes = [(_voc_box(file), file) for file in sorted((folder / "annotations").glob("*.xml"))]
-        boxes = [(box, file) for box, file in boxes if _header_of(file, uids) is not None]
-        (x0, y0, x1, y1), file = max(boxes, key=lambda item: _area(item[0]))
-        header = _header_of(file, uids)
+    for name, found in zip(names, boxes, strict=True):
+        (x0, y0, x1, y1), header = found[position]
         date = str(header.StudyDate)
         rows.append(
             {
-                "image": folder,
+                "image": (data / "dicom" / name).resolve(),
                 "mask": "",
                 "patient": "Lung_Dx-A0001",
                 "study_date": f"{date[:4]}-{date[4:6]}-{date[6:]}",
@@ -90,6 +90,17 @@ def _lung_boxes(data: Path) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def _boxes_by_position(folder: Path) -> dict[float, tuple[tuple[float, ...], pydicom.Dataset]]:
+    headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in sorted(folder.glob("*.dcm"))]
+    uids = {str(header.SOPInstanceUID).rsplit(".", 1)[-1]: header for header in headers}
+    found = {}
+    for file in sorted((folder / "annotations").glob("*.xml")):
+        header = _header_of(file, uids)
+        if header is not None:
+            found[round(float(header.ImagePositionPatient[2]), 1)] = (_voc_box(file), header)
+    return found
 
 
 def _header_of(file: Path, uids: dict[str, pydicom.Dataset]) -> pydicom.Dataset | None:
@@ -105,7 +116,7 @@ def _voc_box(file: Path) -> tuple[float, float, float, float]:
     return x0 - 1, y0 - 1, x1 - 1, y1 - 1  # VOC counts from 1
 
 
-def _area(box: tuple[float, float, float, float]) -> float:
+def _area(box: tuple[float, ...]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
