@@ -175,6 +175,12 @@ def test_a_file_without_preamble_is_read(tmp_path: Path) -> None:
     assert DicomArchive.scan(tmp_path).counts["CT images"] == 1
 
 
+def test_an_unknown_transfer_syntax_is_left_to_the_reader(tmp_path: Path) -> None:
+    path = save(ct_slice(0), tmp_path / "x")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.9.9\0"))
+    assert DicomArchive.scan(tmp_path).counts["CT images"] == 1
+
+
 def test_enhanced_multi_frame_ct(tmp_path: Path) -> None:
     ds = new_file(ENHANCED_CT, "CT", uid("enhanced"))
     ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]

@@ -134,6 +134,21 @@ def test_a_truncated_report_is_a_rejected_row(archive: Path, keep: float) -> Non
     assert rows["reason"].str.startswith("unreadable object").sum() == 1
 
 
+@pytest.mark.parametrize("name", ["reports/sr", "pr", "ct/001"])
+def test_no_damage_escapes(archive: Path, name: str) -> None:
+    """Whatever bytes of one file are wrong, the run ends, and the marks of the other files stand."""
+    path = archive / name
+    good = path.read_bytes()
+    rng = np.random.default_rng(5)
+    for _ in range(12):
+        bad = bytearray(good)
+        for place in rng.integers(130, min(len(good), 2500), size=int(rng.choice([1, 3, 30]))):
+            bad[place] = int(rng.integers(256))
+        path.write_bytes(bytes(bad))
+        lesions = mine_sources([archive]).lesions
+        assert len(lesions[lesions["source"] != {"pr": "GSPS", "reports/sr": "SR"}.get(name)]) >= 2
+
+
 def test_a_mark_on_pixels_of_unknown_size_is_rejected(tmp_path: Path) -> None:
     uids = volume(tmp_path, PixelSpacing=None)
     save(sr_document([bidirectional(uids[0], LONG, SHORT)]), tmp_path / "sr")

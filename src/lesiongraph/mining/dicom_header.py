@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,15 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
     LeftOutError
         If the file is not DICOM, cannot be read or is no CT image in HU.
     """
+    try:
+        return _classify(path, masks)
+    except LeftOutError:
+        raise
+    except Exception as cause:  # pydicom raises many kinds on a damaged header
+        raise LeftOutError("unreadable header") from cause
+
+
+def _classify(path: Path, masks: bool) -> list[ImageHeader] | SourceObject:
     dataset, header_bytes = _read(path, _TAGS)
     uid = values.text(dataset, "SOPInstanceUID") or values.text(
         dataset.file_meta, "MediaStorageSOPInstanceUID"
@@ -96,7 +106,8 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
     if modality in MARK_MODALITIES:
         return _source_object(dataset, path, uid, sop_class, modality)
     if modality != "CT":
-        raise LeftOutError(f"not CT ({modality or 'no modality'})", uid)
+        known = modality if re.fullmatch("[A-Z0-9]{2,12}", modality) else "no modality"
+        raise LeftOutError(f"not CT ({known})", uid)
     if sop_class in ENHANCED_CT:
         return _enhanced_headers(_read(path, [*_TAGS, *_FRAME_GROUPS])[0], path, uid)
     _check_ct(dataset, uid, sop_class, masks)
@@ -115,12 +126,11 @@ def read_object(path: Path) -> Dataset:
     dataset = pydicom.dcmread(path, force=True)
     if not dataset:
         raise EOFError("truncated file")
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
     last: object = dataset.get_item(max(dataset.keys()))
     if isinstance(last, RawDataElement) and last.length != _UNDEFINED_LENGTH:
         left = path.stat().st_size - last.value_tell - last.length
-        deflated = syntax is not None and syntax.is_deflated
-        if len(last.value or b"") != last.length or (0 < left < 8 and not deflated):
+        cut_short = 0 < left < 8 and not _is(dataset, "is_deflated")
+        if len(last.value or b"") != last.length or cut_short:
             raise EOFError("truncated file")
     elif isinstance(last, DataElement) and last.VR == "SQ" and not path.read_bytes().endswith(_SEQUENCE_ENDS):
         raise EOFError("truncated file")
@@ -129,20 +139,15 @@ def read_object(path: Path) -> Dataset:
 
 def _read(path: Path, tags: list[str]) -> tuple[Dataset, int]:
     """Return the header's attributes and how many bytes precede the pixels."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(132)
-            file.seek(0)
-            bare = start[128:132] != b"DICM"
-            # Old archives hold files without preamble: they begin with group 0002 or 0008.
-            if bare and start[:2] not in (b"\x08\x00", b"\x02\x00"):
-                raise LeftOutError("empty file" if not start else "not DICOM")
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(tags))
-            return dataset, file.tell()
-    except LeftOutError:
-        raise
-    except Exception as cause:  # pydicom raises many kinds on a damaged header
-        raise LeftOutError("unreadable header") from cause
+    with path.open("rb") as file:
+        start = file.read(132)
+        file.seek(0)
+        bare = start[128:132] != b"DICM"
+        # Old archives hold files without preamble: they begin with group 0002 or 0008.
+        if bare and start[:2] not in (b"\x08\x00", b"\x02\x00"):
+            raise LeftOutError("empty file" if not start else "not DICOM")
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(tags))
+        return dataset, file.tell()
 
 
 def _source_object(dataset: Dataset, path: Path, uid: str, sop_class: str, modality: str) -> SourceObject:
@@ -186,17 +191,24 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
 
 def _check_length(dataset: Dataset, path: Path, uid: str, header_bytes: int) -> None:
     """Leave out an image whose file ends before its pixels do."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
     size = path.stat().st_size
-    if syntax is not None and syntax.is_compressed:
+    if _is(dataset, "is_compressed"):
         if not _ends_whole(path, size) and not _reads_whole(path):
             raise LeftOutError("truncated file", uid)
         return
-    if syntax is not None and syntax.is_deflated:
+    if _is(dataset, "is_deflated"):
         return
     bits = values.whole(dataset, "BitsAllocated", 16)
     if size - header_bytes < values.whole(dataset, "Rows") * values.whole(dataset, "Columns") * bits // 8:
         raise LeftOutError("truncated file", uid)
+
+
+def _is(dataset: Dataset, what: str) -> bool:
+    """Whether the transfer syntax is `is_compressed`, `is_deflated` …; False for one that is unknown."""
+    try:
+        return bool(getattr(dataset.file_meta.get("TransferSyntaxUID"), what, False))
+    except ValueError:  # pydicom: "UID is not a transfer syntax"
+        return False
 
 
 def _ends_whole(path: Path, size: int) -> bool:

@@ -16,6 +16,7 @@ from lesiongraph.mining.pairing import find_ticks, pair_lines
 from lesiongraph.mining.sites import type_of_text
 
 PIXEL_ORIGIN_PX = 0.5  # PS3.3 C.10.5.1.2: the origin is the corner, not the centre, of the first pixel
+GRAPHIC_TYPES = ("POINT", "POLYLINE", "INTERPOLATED", "CIRCLE", "ELLIPSE")  # PS3.3 C.10.5.1.1
 TEXT_REACH_PX = 80.0  # ours: a type name further than this from the lines belongs to something else
 
 ImageKey = tuple[str, int]  # SOP Instance UID, 0-based frame
@@ -138,8 +139,9 @@ def _graphics(drawn: list[Dataset], number: int, frame: _DisplayedArea) -> Itera
     for index, graphic in enumerate(drawn, 1):
         data = np.array(graphic.get("GraphicData") or [], float)
         points = data[: len(data) // 2 * 2].reshape(-1, 2)
+        kind = values.text(graphic, "GraphicType").upper()
         yield Graphic(
-            kind=values.text(graphic, "GraphicType").upper() or "unknown",
+            kind=kind if kind in GRAPHIC_TYPES else "unknown",
             points=frame.to_array(points, values.text(graphic, "GraphicAnnotationUnits")),
             place=f"{number}.{index}",
             annotation=number,
