@@ -7,26 +7,22 @@ from lesiongraph.figures.maps import (
     tsne_figure,
     tsne_positions,
 )
-from lesiongraph.figures.page import Section, render_page
-from lesiongraph.figures.panels import (
-    Hit,
-    MarkOnSlice,
-    RetrievalRow,
-    located_figure,
-    marks_figure,
-    retrieval_figure,
-    sequence_figure,
-)
+from lesiongraph.figures.marks import MarkOnSlice, located_figure, marks_figure
+from lesiongraph.figures.page import Picture, Section, Table, render_page
+from lesiongraph.figures.panels import Hit, RetrievalRow, retrieval_figure, sequence_figure
 from lesiongraph.figures.patient import PatientLesion, graph_figure, patient_figure
 from lesiongraph.figures.scores import confusion_figure, curve_figure, loss_figure
-from lesiongraph.figures.theme import Tile
+from lesiongraph.figures.tiles import TILE_LEGEND, Tile
 
 __all__ = [
+    "TILE_LEGEND",
     "Hit",
     "MarkOnSlice",
     "PatientLesion",
+    "Picture",
     "RetrievalRow",
     "Section",
+    "Table",
     "Tile",
     "atlas_figure",
     "confusion_figure",

@@ -12,11 +12,13 @@ from lesiongraph.errors import StageMissingError
 from lesiongraph.figures import MarkOnSlice, Tile
 from lesiongraph.imaging import PatchStore
 from lesiongraph.lesion import Axis, BoundingBox
-from lesiongraph.mining import MiningResult, SliceReader, open_series
+from lesiongraph.mining import MiningResult, open_series
 from lesiongraph.pipeline.catalogue import kept_lesions, read_catalogue
 from lesiongraph.pipeline.evaluate import read_instances
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.workspace import Workspace
+
+_IN_TEXT = {"embedding": "embedding", "initial": "initial feature (before training)"}
 
 
 class ReportContext:
@@ -24,8 +26,9 @@ class ReportContext:
 
     def __init__(self, workspace: Workspace, truth: Path | None, rng_seed: int) -> None:
         self.workspace = workspace
-        self.truth = truth
         self.rng_seed = rng_seed
+        # read at once: a truth file that cannot be read is an error of the call, not of one section
+        self.instances = read_instances(truth) if truth is not None else None
 
     @property
     def rng(self) -> np.random.Generator:
@@ -49,7 +52,12 @@ class ReportContext:
             return "embedding"
         if self.workspace.has("initial"):
             return "initial"
-        raise StageMissingError("embedding", f"embed -w {self.workspace.path}", self.workspace.path)
+        raise StageMissingError("embedding", "embed", self.workspace.path)
+
+    @property
+    def feature_name(self) -> str:
+        """The feature's name, to stand after "the"."""
+        return _IN_TEXT[self.feature]
 
     @cached_property
     def vectors(self) -> Vectors:
@@ -61,38 +69,46 @@ class ReportContext:
         """All patches."""
         return PatchStore(self.workspace.open("patches", "embed").path / "patches")
 
-    @cached_property
-    def instances(self) -> pd.Series | None:
-        """True lesion identity by tracking UID, where the truth file was given."""
-        return read_instances(self.truth) if self.truth is not None else None
-
-    def tile(self, lesion_id: str, caption: str = "") -> Tile:
+    def tile(self, row: pd.Series, caption: str) -> Tile:
         """Return the key slice of a lesion's patch."""
-        patch = self.patches[lesion_id]
-        return Tile(patch.hu[patch.hu.shape[0] // 2], patch.box, caption)
+        patch = self.patches[row.lesion_id]
+        return Tile(patch.hu[patch.hu.shape[0] // 2], patch.box, caption, row.type, patch.scale_mm)
 
-    def described_tile(self, row: pd.Series) -> Tile:
-        """Return a lesion's tile with its type, size and location as caption."""
-        return self.tile(row.lesion_id, self.describe(row))
+    def described_tile(self, row: pd.Series, more: str = "") -> Tile:
+        """Return a lesion's tile captioned in two lines: type and size, then z and `more`."""
+        z = "" if np.isnan(row.lz) else f"z {row.lz:.2f}"
+        second = "   ".join(part for part in (z, more) if part)
+        return self.tile(row, f"{row.type or 'no type'}, {row.long_mm:.0f} mm\n{second}")
 
-    def describe(self, row: pd.Series) -> str:
-        """Return a short caption: type, size, location."""
-        location = "" if np.isnan(row.lz) else f" z {row.lz:.2f}"
-        return f"{row.type or 'no type'}, {row.long_mm:.0f} mm{location}"
+    def mark_on_slice(self, row: pd.Series, subtitle: str) -> MarkOnSlice:
+        """Return a mark on its whole slice, turned to the canonical view.
 
-    def mark_on_slice(self, row: pd.Series) -> MarkOnSlice:
-        """Return a mark on its whole slice, as stored."""
-        hu = self._reader(row.series_instance_uid).read([int(row.slice_index)])[0]
-        lines = (
-            Axis(row.long_x0, row.long_y0, row.long_x1, row.long_y1),
-            Axis(row.short_x0, row.short_y0, row.short_x1, row.short_y1),
-        )
+        Raises
+        ------
+        LesionGraphError
+            If the slice cannot be read.
+        """
+        series = self.series_row(row.series_instance_uid)
+        slices = self.catalogue.slices
+        own = slices[slices.series_instance_uid == row.series_instance_uid].sort_values("slice_index")
+        hu = open_series(series.to_dict(), own).read([int(row.slice_index)])[0]
+        rows, columns = hu.shape
+        flips = bool(series.flip_x), bool(series.flip_y)
+        lines = [
+            Axis(*(float(row[f"{name}_{end}"]) for end in ("x0", "y0", "x1", "y1")))
+            for name in ("long", "short")
+        ]
+        box = BoundingBox(*(float(row[side]) for side in ("x0", "y0", "x1", "y1")))
+        if not np.isfinite(box.x0):  # a rejected mark may have no box: draw round its axes
+            box = box_round(lines)
         return MarkOnSlice(
-            hu=hu,
-            box=BoundingBox(row.x0, row.y0, row.x1, row.y1),
-            axes=tuple(line for line in lines if np.isfinite(line.x0)),
-            title=f"{row.lesion_id}",
-            subtitle=f"{row.source} · {row.long_mm:.1f} × {row.short_mm:.1f} mm · {row.type or 'no type'}",
+            hu=hu[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1],
+            box=box.flipped(columns, rows, *flips),
+            axes=tuple(_flipped(line, columns, rows, flips) for line in lines if np.isfinite(line.x0)),
+            title=row.lesion_id,
+            subtitle=subtitle,
+            spacing_mm=(float(row.spacing_y_mm), float(row.spacing_x_mm)),
+            lesion_type=row.type,
         )
 
     def series_row(self, series_instance_uid: str) -> pd.Series:
@@ -100,7 +116,16 @@ class ReportContext:
         series = self.catalogue.series
         return series[series.series_instance_uid == series_instance_uid].iloc[0]
 
-    def _reader(self, series_instance_uid: str) -> SliceReader:
-        slices = self.catalogue.slices
-        own = slices[slices.series_instance_uid == series_instance_uid].sort_values("slice_index")
-        return open_series(self.series_row(series_instance_uid).to_dict(), own)
+
+def box_round(lines: list[Axis]) -> BoundingBox:
+    """Return the box round those of the lines that have coordinates, padded as marks are."""
+    known = [line for line in lines if np.isfinite((line.x0, line.y0, line.x1, line.y1)).all()]
+    xs = [x for line in known for x in (line.x0, line.x1)]
+    ys = [y for line in known for y in (line.y0, line.y1)]
+    return BoundingBox(min(xs), min(ys), max(xs), max(ys)).padded(5.0)
+
+
+def _flipped(line: Axis, columns: int, rows: int, flips: tuple[bool, bool]) -> Axis:
+    x0, x1 = (columns - 1 - line.x0, columns - 1 - line.x1) if flips[0] else (line.x0, line.x1)
+    y0, y1 = (rows - 1 - line.y0, rows - 1 - line.y1) if flips[1] else (line.y0, line.y1)
+    return Axis(x0, y0, x1, y1)

@@ -1,123 +1,91 @@
-"""Report sections about the marks themselves: counts, slices, rejections, locations, sizes."""
+"""Report sections about the lesions as a whole: counts, sizes, the atlas, how it was made."""
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
 import pandas as pd
 
-from lesiongraph.errors import LesionGraphError
-from lesiongraph.figures import Section, atlas_figure, located_figure, marks_figure, size_figure
-from lesiongraph.imaging import body_mask
-from lesiongraph.lesion import REJECTED, Axis, BoundingBox
+from lesiongraph.figures import Picture, Section, Table, atlas_figure, size_figure
+from lesiongraph.lesion import LESION_TYPES, REJECTED
 from lesiongraph.pipeline.report_context import ReportContext
-from lesiongraph.pipeline.series_views import plane_spacing
 
-_MARKS_A_SOURCE = 10
-_REJECTED_ROWS = 200
+PHANTOM_PREFIX = "PHANTOM-"  # patient ids that `lesiongraph phantom` gives
+_SUBSETS = ["pool", "seed", "validation", "test"]
+
+
+def subtitle(context: ReportContext) -> str:
+    """Return the line under the page's title."""
+    lesions = context.catalogue.lesions
+    sources = ", ".join(sorted(lesions.source.unique()))
+    return f"Workspace {context.workspace.path.name}: marks from {sources or 'no source'}"
+
+
+def phantom_warning(context: ReportContext) -> list[str]:
+    """Return a warning where patients are synthetic: their numbers say nothing about real ones."""
+    patients = context.catalogue.lesions.patient_id.drop_duplicates()
+    phantoms = int(patients.str.startswith(PHANTOM_PREFIX).sum())
+    if not phantoms:
+        return []
+    whose = (
+        "All patients here are"
+        if phantoms == len(patients)
+        else f"{phantoms} of {len(patients)} patients are"
+    )
+    return [f"{whose} synthetic (phantoms). Numbers from phantoms are not evidence about patients."]
 
 
 def overview(context: ReportContext) -> Section:
     """Counts by source, status, type and subset."""
-    lesions = context.catalogue.lesions
+    lesions, kept = context.catalogue.lesions, context.kept
+    facts = [
+        ("patients", str(lesions.patient_id.nunique())),
+        ("studies", str(lesions.study_instance_uid.nunique())),
+        ("image series", str(len(context.catalogue.series))),
+        ("marks kept", str(len(kept))),
+        ("marks rejected", str(int((lesions.status == REJECTED).sum()))),
+        ("kept, with a type", str(int((kept.type != "").sum()))),
+        ("kept, with an image", str(int((kept.slice_index >= 0).sum()))),
+    ]
     by_source = lesions.groupby(["source", "status"]).size().unstack(fill_value=0).reset_index()
-    by_type = (
-        context.kept.assign(type=context.kept.type.replace("", "no type"), subset=context.kept.subset)
-        .groupby(["type", "subset"]).size().unstack(fill_value=0).reset_index()
-    )  # fmt: skip
-    text = (
-        f"{len(lesions)} marks of {lesions.patient_id.nunique()} patients in "
-        f"{lesions.study_instance_uid.nunique()} studies; {len(context.kept)} kept. Seeds teach the type "
-        "classifier and never train the triplet network; no patient is in two subsets."
-    )
-    return Section("", text, tables=[("Marks by source", by_source), ("Kept marks by type", by_type)])
-
-
-def marks_on_slices(context: ReportContext) -> Section:
-    """Some marks of each source on their slices, as the radiologist drew them."""
-    section = Section(
-        "",
-        "Each mark on the slice it was drawn on: the axes in red, the box with its 5 px padding in green. "
-        "A box beside the lesion means that coordinates were misread.",
-    )
-    kept = context.kept[context.kept.slice_index >= 0]
-    for source, rows in kept.groupby("source"):
-        chosen = rows.sample(min(_MARKS_A_SOURCE, len(rows)), random_state=context.rng_seed)
-        marks = []
-        for _, row in chosen.sort_values("lesion_id").iterrows():
-            try:
-                marks.append(context.mark_on_slice(row))
-            except LesionGraphError as error:
-                section.missing = str(error)
-        if marks:
-            section.figures.append((f"{source}: {len(marks)} of {len(rows)} marks", marks_figure(marks)))
-    if not len(kept):
-        section.missing = "no kept mark has an image"
-    return section
-
-
-def rejected_marks(context: ReportContext) -> Section:
-    """Every reason with its count, and the rows, so that a person can judge the rule."""
-    rejected = context.catalogue.lesions[context.catalogue.lesions.status == REJECTED]
-    reasons = rejected.groupby(["source", "reason"]).size().rename("marks").reset_index()
-    columns = ["lesion_id", "patient_id", "study_date", "source", "source_item", "reason"]
-    text = f"{len(rejected)} marks were rejected. They stay in the catalogue with their reason."
-    if not len(rejected):
-        return Section("", text)
     return Section(
         "",
-        text,
-        tables=[
-            ("Reasons", reasons),
-            (f"The first {_REJECTED_ROWS}", rejected[columns].head(_REJECTED_ROWS)),
-        ],
+        "A mark is one measurement in one image; a lesion followed over several studies has several. Seeds "
+        "teach the type classifier and never train the triplet network; no patient is in two subsets.",
+        facts=facts,
+        tables=[Table("Marks by source", by_source), Table("Kept marks by type and subset", _by_type(kept))],
     )
 
 
-def located_lesion(context: ReportContext) -> Section:
-    """One lesion with its relative location drawn in."""
-    kept = context.kept
-    located = kept[(kept.slice_index >= 0) & kept[["x", "y", "z"]].notna().all(axis=1)]
-    if not len(located):
-        return Section("", "", missing="no located lesion with an image (run `lesiongraph locate`)")
-    median = located.long_mm.median()
-    row = located.iloc[int(np.argmin(np.abs(located.long_mm.to_numpy() - 1.5 * median)))]
-    series = context.series_row(row.series_instance_uid)
-    mark = context.mark_on_slice(row)
-    hu = mark.hu[:: -1 if series.flip_y else 1, :: -1 if series.flip_x else 1]
-    rows, columns = hu.shape
-    flips = (bool(series.flip_x), bool(series.flip_y))
-    lines = tuple(_flipped(line, columns, rows, flips) for line in mark.axes)
-    mark = dataclasses.replace(mark, box=mark.box.flipped(columns, rows, *flips), axes=lines)
-    body = body_mask(hu, plane_spacing(series.to_dict())).mask
-    ys, xs = np.flatnonzero(body.any(axis=1)), np.flatnonzero(body.any(axis=0))
-    extent = BoundingBox(xs[0], ys[0], xs[-1], ys[-1])
-    return Section(
-        "",
-        "x and y are the centre of the lesion's box relative to the body's bounding box (dotted), z comes "
-        "from the body part regressor: 0 at the head, 1 at the feet.",
-        figures=[(f"Lesion {row.lesion_id}", located_figure(hu, mark, extent, (row.x, row.y, row.z)))],
-    )
+def _by_type(kept: pd.DataFrame) -> pd.DataFrame:
+    counts = pd.crosstab(kept.type, kept.subset)
+    counts = counts.reindex(columns=[name for name in _SUBSETS if name in counts])
+    counts = counts.reindex([name for name in (*LESION_TYPES, "") if name in counts.index])
+    counts["all"] = counts.sum(axis=1)
+    counts.loc["all"] = counts.sum()
+    return counts.rename(index={"": "no type"}).rename_axis(index="type", columns=None).reset_index()
 
 
 def sizes(context: ReportContext) -> Section:
     """Histograms of the two diameters."""
     figure = size_figure(context.kept.long_mm.to_numpy(float), context.kept.short_mm.to_numpy(float))
-    return Section("", "Long and short axis of all kept marks.", figures=[("Sizes in mm", figure)])
+    return Section(
+        "",
+        "Long and short axis of all kept marks; the line is the median.",
+        figures=[Picture("Sizes in mm", figure, "Two histograms of diameters in mm")],
+    )
 
 
 def atlas(context: ReportContext) -> Section:
-    """x against z of all located lesions, coloured by type."""
+    """x and y against z of all located lesions, coloured by type."""
     located = context.kept.dropna(subset=["lx", "ly", "lz"])
     if not len(located):
         return Section("", "", missing="no located lesion (run `lesiongraph locate`)")
     figure = atlas_figure(located[["lx", "ly", "lz"]].to_numpy(float), located.type.tolist())
     section = Section(
         "",
-        "Each dot is a lesion, as if one looked at the body from the front (the patient's right is on the "
-        "left). Lung above liver above pelvis means that z works.",
-        figures=[(f"{len(located)} located lesions", figure)],
+        "Each dot is a mark. On the left as if one looked at the body from the front (the patient's right is "
+        "on the left, as in the paper), on the right from the side. Lung above liver above pelvis means that "
+        "z works.",
+        figures=[Picture(f"{len(located)} located marks", figure, _median_z(located))],
     )
     if context.workspace.has("locations"):
         landmarks = context.workspace.open("locations", "locate").read_table("landmarks")
@@ -125,14 +93,26 @@ def atlas(context: ReportContext) -> Section:
             table = landmarks.groupby("name").agg(
                 series=("z_centre", "size"), z_top=("z_top", "mean"), z_bottom=("z_bottom", "mean")
             )
+            for edge in ("z_top", "z_bottom"):
+                table[edge] = table[edge].map("{:.3f}".format)
             section.tables.append(
-                ("z of the organs that structure sets name", table.round(3).astype(str).reset_index())
+                Table("z of the organs that structure sets name (mean)", table.reset_index())
             )
     return section
 
 
+def _median_z(located: pd.DataFrame) -> str:
+    """Say in words what the map shows: the median z of each type."""
+    medians = located[located.type != ""].groupby("type").lz.median().sort_values()
+    listed = ", ".join(f"{name} {z:.2f}" for name, z in medians.items())
+    return f"Scatter of lesion locations in the body; median z by type: {listed or 'no typed lesion'}"
+
+
 def run_reports(context: ReportContext) -> Section:
     """Versions, weights, seconds and random seeds of every stage."""
+    reports = context.workspace.read_run_reports()
+    if not reports:
+        return Section("", "", missing="the workspace keeps no run reports")
     rows = [
         {
             "stage": verb,
@@ -141,20 +121,15 @@ def run_reports(context: ReportContext) -> Section:
             "weights": ", ".join(f"{w['name']} {w['sha256'][:12]}" for w in report["weights"]),
             "notes": "; ".join(report["notes"]),
         }
-        for verb, report in context.workspace.read_run_reports().items()
+        for verb, report in reports.items()
+        if verb != "report"  # of the run before this one
     ]
-    versions = next(iter(context.workspace.read_run_reports().values()))["versions"]
+    versions = next(iter(reports.values()))["versions"]
     return Section(
         "",
         "The last run of each stage; `lesiongraph VERB --json` prints the whole report.",
         tables=[
-            ("Stages", pd.DataFrame(rows)),
-            ("Versions", pd.DataFrame(list(versions.items()), columns=["package", "version"])),
+            Table("Stages", pd.DataFrame(rows)),
+            Table("Versions", pd.DataFrame(list(versions.items()), columns=["package", "version"])),
         ],
     )
-
-
-def _flipped(line: Axis, columns: int, rows: int, flips: tuple[bool, bool]) -> Axis:
-    x0, x1 = (columns - 1 - line.x0, columns - 1 - line.x1) if flips[0] else (line.x0, line.x1)
-    y0, y1 = (rows - 1 - line.y0, rows - 1 - line.y1) if flips[1] else (line.y0, line.y1)
-    return Axis(x0, y0, x1, y1)

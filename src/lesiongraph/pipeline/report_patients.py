@@ -5,59 +5,91 @@ from __future__ import annotations
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from lesiongraph.figures import PatientLesion, Section, graph_figure, patient_figure
+from lesiongraph.errors import StageMissingError
+from lesiongraph.figures import (
+    TILE_LEGEND,
+    PatientLesion,
+    Picture,
+    Section,
+    Table,
+    graph_figure,
+    patient_figure,
+)
 from lesiongraph.pipeline.report_context import ReportContext
+from lesiongraph.pipeline.vectors import read_vectors
 
-_MOST_STUDIES = 7
-_MOST_MARKS = 28
+_MOST_STUDIES = 11  # the longest follow-up in DeepLesion's manual groups (Sec. 6.3)
+_MOST_MARKS = 44
+_EDGES_UP_TO = 1.5  # times T2: shows what was not matched beside what was
 
 
 def one_patient(context: ReportContext) -> Section:
     """The patient with most matched marks that still fits on a page."""
-    folder = context.workspace.open("groups", f"match -w {context.workspace.path}", "matched groups")
+    folder = context.workspace.open("groups", "match", "matched groups")
     groups = folder.read_table("groups")
     thresholds = folder.read_json("thresholds")
     patient = _telling_patient(groups)
     if patient is None:
         return Section("", "", missing="no patient has a lesion matched over two studies")
     rows = groups[groups.patient == patient].merge(
-        context.kept[["lesion_id", "type", "long_mm"]], left_on="lesion", right_on="lesion_id"
+        context.kept.drop(columns="study_date"), left_on="lesion", right_on="lesion_id"
     )
     rows = rows.sort_values(["study_date", "study", "group", "lesion"]).reset_index(drop=True)
     study_order = rows.study.drop_duplicates().tolist()
-    names = [
-        _study_name(i, rows[rows.study == study].study_date.iloc[0]) for i, study in enumerate(study_order)
-    ]
-    lesions = [
+    dates = rows.drop_duplicates("study").study_date
+    names = [_study_name(i, date) for i, date in enumerate(dates)]
+    lesions = _patient_lesions(context, rows, study_order)
+    vectors = read_vectors(context.workspace, thresholds["feature"])
+    place = pd.Series(range(len(vectors.lesions)), index=vectors.lesions.lesion_id)
+    if not rows.lesion.isin(place.index).all():
+        raise StageMissingError("matched groups for the lesions as they are now", "match")
+    matrix = vectors.matrix[place.loc[rows.lesion].to_numpy()]
+    graph = graph_figure(lesions, names, cdist(matrix, matrix), _EDGES_UP_TO * thresholds["t2"])
+    by_study = patient_figure(lesions, names, by_group=False)
+    by_group = patient_figure(lesions, names, by_group=True)
+    count = f"{len(rows)} marks of {patient} in {len(names)} studies"
+    return Section(
+        "",
+        f"Patient {patient}. Frames of one colour are one lesion as Algorithm 1 sees it (feature: "
+        f"{thresholds['feature']}, T1 = {thresholds['t1']}, T2 = {thresholds['t2']}); grey frames were "
+        "matched to nothing. Not every lesion is marked in every study.",
+        figures=[
+            Picture(f"All marks, a column a study (Fig. 13). {TILE_LEGEND}", by_study, count),
+            Picture(
+                "Lesion graph: a node a mark with its group's number, a number on an edge is the distance "
+                f"of the two marks; drawn up to {_EDGES_UP_TO} T2 (Fig. 14)",
+                graph, f"Graph of {count}; the table below lists the groups",
+            ),
+            Picture("Matched groups, a row a lesion (Fig. 15)", by_group, count),
+        ],
+        tables=[Table("The groups as a table", _group_table(rows), folded=True)],
+    )  # fmt: skip
+
+
+def _patient_lesions(
+    context: ReportContext, rows: pd.DataFrame, study_order: list[str]
+) -> list[PatientLesion]:
+    return [
         PatientLesion(
-            tile=context.tile(row.lesion, f"group {row.group} · {row.long_mm:.0f} mm"),
+            tile=context.tile(row, f"{row.type or 'no type'}, {row.long_mm:.0f} mm\ngroup {row.group}"),
             study=study_order.index(row.study),
             group=int(row.group),
             lesion_type=row.type,
             long_mm=row.long_mm,
         )
-        for row in rows.itertuples()
+        for _, row in rows.iterrows()
     ]
-    vectors = context.vectors
-    place = pd.Series(range(len(vectors.lesions)), index=vectors.lesions.lesion_id)
-    matrix = vectors.matrix[place.loc[rows.lesion].to_numpy()]
-    return Section(
-        "",
-        f"Patient {patient}. Frames of one colour are one lesion as Algorithm 1 sees it (T1 = "
-        f"{thresholds['t1']}, T2 = {thresholds['t2']}, {thresholds['feature']}); grey frames were matched to "
-        "nothing. Not every lesion is marked in every study.",
-        figures=[
-            ("All marks, a column a study (Fig. 13)", patient_figure(lesions, names, by_group=False)),
-            (
-                "Lesion graph: numbers are distances, red edges lie within a matched group (Fig. 14)",
-                graph_figure(lesions, names, cdist(matrix, matrix), 1.5 * thresholds["t2"]),
-            ),
-            ("Matched groups, a row a lesion (Fig. 15)", patient_figure(lesions, names, by_group=True)),
-        ],
-    )
+
+
+def _group_table(rows: pd.DataFrame) -> pd.DataFrame:
+    table = rows.rename(columns={"study_date": "study date", "long_mm": "long axis mm"})
+    table["distance"] = table.distance.map("{:.3f}".format).replace("nan", "–")
+    columns = ["group", "study date", "lesion", "type", "long axis mm", "distance"]
+    return table.sort_values(["group", "study date"])[columns]
 
 
 def _telling_patient(groups: pd.DataFrame) -> str | None:
+    """Return the patient with most groups that span studies, among those that fit on a page."""
     spans = groups.groupby(["patient", "group"]).study.nunique()
     matched = spans[spans > 1].groupby("patient").sum()
     size = groups.groupby("patient").agg(studies=("study", "nunique"), marks=("lesion", "size"))
