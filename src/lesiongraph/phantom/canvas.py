@@ -86,7 +86,10 @@ class Canvas:
         texture_hu: float = 0.0,
         clip: Floats | None = None,
     ) -> tuple[Window, Floats]:
-        """Paint an ellipse whose edge and inside follow the noise; return its window and coverage."""
+        """Paint an ellipse whose edge and inside follow the noise; return its window and coverage.
+
+        `value` and `clip` are arrays of the whole slice, or one number.
+        """
         window = self.window(section[0], section[1], max(section[2], section[3]) * (1 + 0.2 * square))
         if window == EMPTY or min(section[2], section[3]) < 0.3:
             return EMPTY, np.zeros((0, 0), np.float32)
@@ -97,6 +100,8 @@ class Canvas:
         alpha = self.cover(depth)
         if clip is not None:
             alpha = alpha * clip[window]
+        if isinstance(value, np.ndarray):
+            value = value[window]
         self.paint(window, alpha, value + np.float32(texture_hu) * noise if texture_hu else value)
         return window, alpha
 

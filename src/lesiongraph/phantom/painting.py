@@ -79,16 +79,16 @@ def _trunk_depth(canvas: Canvas, outline: Outline, i: int, tz: float) -> Floats:
 def _arms(study: Study, canvas: Canvas, i: int) -> None:
     tissues, up = study.tissues, study.plan.arms_up
     fat = 2.0 + 0.35 * study.anatomy.subcutaneous_mm
-    for shape in arm_tubes(study.anatomy, up):
-        section = study.sections(shape, soft=False)[i].copy()
-        if section[2] < 2:
-            continue
-        section[2:4] += fat
-        canvas.ellipse(section, tissues["skin"])
-        section[2:4] -= 1.8
-        canvas.ellipse(section, tissues["fat"], texture_hu=4)
-        section[2:4] -= fat
-        canvas.ellipse(section, tissues["muscle"], rough_mm=2.0, texture_hu=6)
+    cut = [(shape, study.sections(shape, soft=False)[i]) for shape in arm_tubes(study.anatomy, up)]
+    cut = [(shape, section) for shape, section in cut if min(section[2], section[3]) > 2]
+    if not cut:
+        return
+    # Layer by layer, so that arm and shoulder merge where they meet.
+    for tissue, grow in (("skin", fat), ("fat", fat - 1.8), ("muscle", -0.8)):
+        for shape, section in cut:
+            grown = section + np.array([0, 0, grow, grow, 0])
+            value = _muscle(study, canvas) if tissue == "muscle" else tissues[tissue]
+            canvas.ellipse(grown, value, square=shape.square, rough_mm=1.5, texture_hu=5)
     for bone in arm_bones(study.anatomy, up):
         _bone(study, canvas, i, bone)
 
@@ -107,17 +107,26 @@ def _wall(study: Study, canvas: Canvas, i: int, septa: Floats) -> None:
             canvas.y - np.float32(study.flat_back(i) - 40), 0, 30
         )
         skin = skin - cleft * np.float32(min(1.0, (tz - 628) / 30))
-    canvas.paint(everywhere, canvas.cover(skin), tissues["skin"])
+    outer = canvas.cover(skin)
+    # Inside shoulder and arm there is no skin.
+    joined = (canvas.hu > -300) & (canvas.y < np.float32(study.flat_back(i)))
+    canvas.paint(everywhere, outer, np.where(joined, canvas.hu, tissues["skin"]).astype(np.float32))
     _breasts(study, canvas, i)
     inside = canvas.cover(skin - np.float32(1.8))
     # Thin strands cross the subcutaneous fat.
     strands = np.clip(1 - np.abs(septa) * 9, 0, 1) * np.float32(18)
-    canvas.paint(everywhere, inside, tissues["fat"] + 4 * noise + strands)
+    shoulder = np.clip((canvas.hu - np.float32(20)) / 25, 0, 1) if tz < 145 else np.float32(0)
+    canvas.paint(everywhere, inside * (1 - shoulder), tissues["fat"] + 4 * noise + strands)
     muscle = np.minimum(_trunk_depth(canvas, study.muscle, i, tz), skin - np.float32(2.2))
-    gaps = np.clip(1 - np.abs(septa + np.float32(0.25)) * 6.5, 0, 1)
-    value = np.float32(tissues["muscle"]) + 6 * noise
-    value += gaps * np.float32(0.75 if tz > 80 else 0.6) * (np.float32(tissues["fat"]) - value)
-    canvas.paint(everywhere, canvas.cover(muscle + np.float32(1.6) * septa), value)
+    canvas.paint(everywhere, canvas.cover(muscle + np.float32(1.6) * septa), _muscle(study, canvas))
+
+
+def _muscle(study: Study, canvas: Canvas) -> Floats:
+    """Muscle (rows, columns) with thin fat between its bundles."""
+    gaps = np.clip(1 - np.abs(canvas.bend + np.float32(0.25)) * 6.5, 0, 1)
+    value = np.float32(study.tissues["muscle"]) + 6 * canvas.noise
+    value += gaps * np.float32(0.75) * (np.float32(study.tissues["fat"]) - value)
+    return np.asarray(value, np.float32)
 
 
 def _breasts(study: Study, canvas: Canvas, i: int) -> None:
@@ -198,19 +207,15 @@ def _parts(study: Study, canvas: Canvas, i: int, parts: tuple[Part, ...], cavity
         if part.organ == "bladder":
             section = section.copy()
             section[2:4] = np.maximum(section[2:4] + study.bladder_full, 0)
-        _ellipse(canvas, part, section, value, clip)
+        canvas.ellipse(
+            section,
+            value,
+            square=part.tube.square,
+            rough_mm=part.rough_mm,
+            texture_hu=part.texture_hu,
+            clip=clip,
+        )
         study.see(part.organ, i)
-
-
-def _ellipse(
-    canvas: Canvas, part: Part, section: Doubles, value: float | Floats, clip: Floats | None
-) -> None:
-    if isinstance(value, np.ndarray):
-        window = canvas.window(section[0], section[1], max(section[2], section[3]))
-        value = value[window]
-    canvas.ellipse(
-        section, value, square=part.tube.square, rough_mm=part.rough_mm, texture_hu=part.texture_hu, clip=clip
-    )
 
 
 def _with_gas(canvas: Canvas, section: Doubles, gas_share: float, fluid_hu: float) -> Floats:

@@ -12,11 +12,11 @@ from lesiongraph.phantom.tissues import PHASES
 
 # Template heights of the scan ranges: (top from, to), (bottom from, to), and how often each is scanned.
 _REGIONS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
-    "chest": ((75, 115), (375, 440), 0.24),
-    "chest-abdomen": ((75, 115), (470, 540), 0.10),
+    "chest": ((52, 112), (375, 440), 0.24),
+    "chest-abdomen": ((60, 112), (470, 540), 0.10),
     "abdomen": ((265, 300), (500, 560), 0.12),
     "abdomen-pelvis": ((260, 300), (710, 760), 0.27),
-    "chest-abdomen-pelvis": ((70, 115), (700, 770), 0.21),
+    "chest-abdomen-pelvis": ((60, 112), (700, 770), 0.21),
     "neck-chest": ((-15, 30), (330, 420), 0.04),
     "pelvis": ((490, 540), (740, 820), 0.02),
 }

@@ -75,6 +75,15 @@ ARM_UP: tuple[Row, ...] = ((-170, 196, -60, 42, 48), (-60, 186, -36, 44, 52), (4
     (90, 158, 12, 44, 62), (130, 148, 20, 24, 60), (150, 146, 20, 0, 0))  # fmt: skip
 
 
+# The slope from neck to shoulder: trapezius and supraspinatus under their fat.
+_SHOULDER: tuple[Row, ...] = (
+    (28, 48, 46, 0, 0, -8), (42, 62, 48, 38, 16, -8), (62, 80, 44, 62, 24, -7), (82, 100, 36, 80, 36, -5),
+    (102, 108, 28, 88, 50, 0), (124, 112, 22, 74, 50, 0), (136, 112, 22, 0, 0, 0),
+)  # fmt: skip
+_RAISED_MM = 22.0
+"""How much higher the shoulders stand with the arms up."""
+
+
 def _pair(rows: tuple[Row, ...]) -> tuple[list[Row], list[Row]]:
     return list(rows), mirrored(rows)
 
@@ -103,8 +112,11 @@ def thoracic_bones(anatomy: Anatomy) -> tuple[Bone, ...]:
 
 @lru_cache(maxsize=16)
 def arm_tubes(anatomy: Anatomy, up: bool) -> tuple[Tube, ...]:
-    """Return the soft outlines of both arms."""
-    return tuple(tube(anatomy, side) for side in _pair(ARM_UP if up else ARM_DOWN))
+    """Return the soft outlines of both arms and shoulders."""
+    raised = _RAISED_MM if up else 0.0
+    shoulder: tuple[Row, ...] = tuple((row[0] - raised, *row[1:]) for row in _SHOULDER)
+    arms = [tube(anatomy, side) for side in _pair(ARM_UP if up else ARM_DOWN)]
+    return (*arms, *(tube(anatomy, side, square=0.2) for side in _pair(shoulder)))
 
 
 @lru_cache(maxsize=16)
