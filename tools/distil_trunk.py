@@ -1,6 +1,6 @@
 """Distil VGG-16's four scales into the narrow trunk that ships with the package.
 
-    python tools/distil_trunk.py --data DATA --vgg16 VGG16_FILE [--out FILE] [--minutes 12] [--seed 0]
+    python tools/distil_trunk.py --data DATA --vgg16 VGG16_FILE [--out FILE] [--steps 800] [--seed 0]
 
 Three steps: (1) crops of real CT whose licence lets weights be shipped (`SHIP` below); (2) each narrow
 convolution is set in closed form: the teacher's channels that best explain all of its channels are
@@ -304,12 +304,15 @@ class Tuning:
         return by_map, torch.stack(relations).mean()
 
 
-def tune(tuning: Tuning, seconds: float, rng: np.random.Generator) -> int:
-    """Tune all layers with Adam, the rate falling with the time that is left; return the steps taken."""
+def tune(tuning: Tuning, steps: int, seconds: float, rng: np.random.Generator) -> int:
+    """Tune all layers with Adam for some steps, or as many as the time allows; return the steps taken.
+
+    The rate falls with what is left of the scarcer of the two.
+    """
     parameters = [*tuning.student.parameters(), *tuning.heads.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE)
     start, step = time.monotonic(), 0
-    while (gone := (time.monotonic() - start) / seconds) < 1:
+    while (gone := max(step / steps, (time.monotonic() - start) / seconds)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + np.cos(np.pi * gone))
         rows = torch.from_numpy(rng.choice(len(tuning.hu), BATCH, replace=False))
@@ -335,7 +338,14 @@ def agreement(trunk: Trunk, crops: list[Crop], theirs: NDArray[np.float32]) -> f
 
 
 def distil(
-    volumes: Mapping[str, Volume], teacher: Trunk, out: Path, *, minutes: float, seed: int, crops: int
+    volumes: Mapping[str, Volume],
+    teacher: Trunk,
+    out: Path,
+    *,
+    steps: int,
+    minutes: float,
+    seed: int,
+    crops: int,
 ) -> dict[str, object]:
     """Run the three steps, write the weights with their agreement, and return what was measured."""
     rng = np.random.default_rng(seed)
@@ -356,7 +366,8 @@ def distil(
     print(measured, f"{time.monotonic() - start:.0f} s", flush=True)
     tuning = Tuning(student, teacher, draw_crops(learnt, crops, rng))
     print(f"teacher maps of {crops} crops: {time.monotonic() - start:.0f} s", flush=True)
-    measured["steps"] = tune(tuning, minutes * 60 - (time.monotonic() - start), rng)
+    taken = tune(tuning, steps, minutes * 60 - (time.monotonic() - start), rng)
+    measured["steps"] = taken
     metadata = {
         "what": "narrow trunk distilled from VGG-16 (ImageNet) on CT",
         "widths": json.dumps(NARROW.widths),
@@ -364,7 +375,7 @@ def distil(
         "trained_on": ", ".join(learnt),
         "held_out": ", ".join(held_out),
         "crops": str(crops),
-        "minutes": str(minutes),
+        "steps": str(taken),
         "seed": str(seed),
         "script": "tools/distil_trunk.py",
         "licence": "Apache-2.0; teacher weights CC BY 4.0 (Oxford VGG); data: see MODEL_CARD.md",
@@ -385,8 +396,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("LESIONGRAPH_REAL_DATA"), required=False)
     parser.add_argument("--vgg16", type=Path, help="VGG-16 weights (default: LESIONGRAPH_VGG16_WEIGHTS)")
     parser.add_argument("--out", type=Path, default=packaged)
-    parser.add_argument("--minutes", type=float, default=12.0)
-    parser.add_argument("--crops", type=int, default=400, help="training crops; 2 MB of memory each")
+    parser.add_argument("--steps", type=int, default=800, help="tuning steps of 8 crops")
+    parser.add_argument("--minutes", type=float, default=30.0, help="stop tuning early after this time")
+    parser.add_argument("--crops", type=int, default=300, help="training crops; 2 MB of memory each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
@@ -397,6 +409,7 @@ def main() -> None:
         read_volumes(chosen.data),
         load_vgg16(chosen.vgg16),
         chosen.out,
+        steps=chosen.steps,
         minutes=chosen.minutes,
         seed=chosen.seed,
         crops=chosen.crops,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -25,6 +26,7 @@ WEIGHTS_ENV = "LESIONGRAPH_VGG16_WEIGHTS"
 VGG16_URL = "https://download.pytorch.org/models/vgg16_features-amdegroot-88682ab5.pth"
 VGG16_SHA256_PREFIX = "88682ab5"
 CACHED_NAME = "vgg16_imagenet_features_88682ab5.safetensors"
+SILENCE_S = 30.0
 NEXT_STEP = (
     f"Pass the path of a VGG-16 weights file (.safetensors or .pth with torchvision's key names), set "
     f"{WEIGHTS_ENV} to it, allow the one-time download, or ask for untrained weights with init='scratch'."
@@ -127,7 +129,7 @@ def download_vgg16(cache_dir: Path | str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     raw = target.with_suffix(f".{os.getpid()}.pth")
     try:
-        torch.hub.download_url_to_file(VGG16_URL, str(raw), hash_prefix=VGG16_SHA256_PREFIX, progress=False)
+        _download(VGG16_URL, raw, VGG16_SHA256_PREFIX)
         state = _read_state(raw)
         wanted = {name: state[name].contiguous() for name in Trunk(VGG16).state_dict()}
         write_safetensors(target, wanted, {"origin": VGG16_URL})
@@ -136,6 +138,16 @@ def download_vgg16(cache_dir: Path | str) -> Path:
     finally:
         raw.unlink(missing_ok=True)
     return target
+
+
+def _download(url: str, target: Path, sha256_prefix: str) -> None:
+    """Download a file and check its sha256; a server that stays silent is given up."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE_S)  # torch.hub takes no timeout of its own
+    try:
+        torch.hub.download_url_to_file(url, str(target), hash_prefix=sha256_prefix, progress=False)
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
