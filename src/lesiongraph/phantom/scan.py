@@ -22,7 +22,11 @@ _REGIONS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
 }
 REGIONS = tuple(_REGIONS)
 """Names of the scan ranges."""
-_INTERVALS_MM = ((1.0, 0.04), (1.25, 0.08), (2.0, 0.08), (2.5, 0.18), (3.0, 0.12), (5.0, 0.50))
+_INTERVALS_MM = ((1.0, 0.03), (1.25, 0.05), (2.0, 0.07), (2.5, 0.16), (3.0, 0.12), (5.0, 0.57))
+_LONG_SCAN_MM, _LONG_INTERVAL_MM = (
+    420.0,
+    2.5,
+)  # thin slices only on short scans: a study stays below 400 images
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,14 @@ def sample_scan(
     tops, bottoms, _ = _REGIONS[region]
     top, bottom = anatomy.patient_z([rng.uniform(*tops), rng.uniform(*bottoms)])
     intervals, often = zip(*_INTERVALS_MM, strict=True)
+    interval = float(rng.choice(intervals, p=often))
+    if bottom - top > _LONG_SCAN_MM:
+        interval = max(interval, _LONG_INTERVAL_MM)
     fov, centre_x, centre_y = _field_of_view(anatomy, (float(top), float(bottom)), rng)
     return ScanPlan(
         top_mm=float(top),
         bottom_mm=float(bottom),
-        slice_interval_mm=float(rng.choice(intervals, p=often)),
+        slice_interval_mm=interval,
         rows=rows,
         columns=rows,
         pixel_mm=round(fov / rows, 4),
