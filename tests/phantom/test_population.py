@@ -91,6 +91,14 @@ def test_a_lesion_is_absent_outside_its_studies(plans: list[PatientPlan]) -> Non
     assert [course.factor(visit, visits[1]) for visit in visits] == [None, 1.0, 1.0, None]
 
 
+def test_a_lesion_that_shrank_below_three_mm_is_gone(plans: list[PatientPlan]) -> None:
+    visits = next(plan for plan in plans if len(plan.visits) == 4).visits
+    course = LesionCourse(1, "lung", 4.0, 1, 4, -0.5, 1.0)
+    factors = [course.factor(visit, visits[0]) for visit in visits]
+    assert factors[0] == 1.0
+    assert factors[-1] is None
+
+
 def test_the_plan_depends_on_seed_and_index_alone() -> None:
     assert plan_patient(4, 9) == plan_patient(4, 9)
     assert plan_patient(4, 9) != plan_patient(4, 10)

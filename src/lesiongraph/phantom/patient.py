@@ -29,10 +29,11 @@ from lesiongraph.phantom.truth import SliceRow, TruthRow, write_rows
 COVERED_FRACTION = 0.8  # a scan will do where it shows this share of the lesions
 SHORTEST_SCAN_PROBABILITY = 0.7  # how often the shortest of those that will do is chosen
 OTHER_KERNEL = {"smooth": "sharp", "sharp": "smooth"}
-MOST_SLICES = 140  # keeps a study modest; a longer scan gets a wider interval …
+MOST_SLICES = 120  # keeps a study modest; a longer scan gets a wider interval …
 MOST_THIN_SLICES = 400  # … but for some that were planned thin
 THIN_BELOW_MM = 2.0
-KEEP_THIN_PROBABILITY = 0.25
+KEEP_THIN_PROBABILITY = 0.15
+WIDEST_INTERVAL_MM = 5.0
 PLACEMENT_TRIES = 6
 TRANSFER_SYNTAXES = {
     str(ExplicitVRLittleEndian): 0.85,
@@ -237,7 +238,7 @@ def _modest(scan: ScanPlan, rng: np.random.Generator) -> ScanPlan:
     """Widen the interval of a scan that would have too many slices, to a multiple of half a mm."""
     thin = scan.slice_interval_mm <= THIN_BELOW_MM and rng.random() < KEEP_THIN_PROBABILITY
     most = MOST_THIN_SLICES if thin else MOST_SLICES
-    smallest_mm = (scan.bottom_mm - scan.top_mm) / most
+    smallest_mm = min((scan.bottom_mm - scan.top_mm) / most, WIDEST_INTERVAL_MM)
     if scan.slice_interval_mm >= smallest_mm:
         return scan
     return replace(scan, slice_interval_mm=float(np.ceil(2 * smallest_mm) / 2))

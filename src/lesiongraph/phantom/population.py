@@ -44,10 +44,11 @@ SECOND_READER_PROBABILITY = 0.1
 LATE_LESION_PROBABILITY = 0.25  # a lesion that appears after the first study
 VANISHING_PROBABILITY = 0.12  # a lesion that is gone before the last study
 TARGET_PROBABILITY = 0.6
-ATTENTION_TARGET, ATTENTION_OTHER = 0.92, 0.55  # chance that a visible lesion is marked in a study
+ATTENTION_TARGET, ATTENTION_OTHER = 0.95, 0.65  # chance that a visible lesion is marked in a study
 GROWTH_PER_MONTH = {"responding": -0.07, "stable": 0.0, "progressing": 0.06}
 GROWTH_DEVIATION = 0.03
 GROWTH_RANGE = (0.35, 1.8)  # of the size at first sight
+GONE_BELOW_MM = 3.0
 FIRST_DATE, LAST_FIRST_DATE = date(2008, 1, 7), date(2015, 12, 31)
 FOLLOW_UP_DAYS = (30, 120)
 DAYS_PER_MONTH = 30.44
@@ -88,7 +89,8 @@ class LesionCourse:
         if not self.first_study <= visit.number <= self.last_study:
             return None
         grown = np.exp(self.growth_per_month * (visit.months - first.months))
-        return float(np.clip(grown, *GROWTH_RANGE))
+        factor = float(np.clip(grown, *GROWTH_RANGE))
+        return factor if factor * self.long_axis_mm >= GONE_BELOW_MM else None
 
 
 @dataclass(frozen=True)

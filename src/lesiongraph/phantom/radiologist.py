@@ -17,7 +17,7 @@ from lesiongraph.lesion import Axis, RecistMark
 
 Points = npt.NDArray[np.float64]
 
-MINIMUM_SECTION_PX = 6  # a section of fewer pixels is not seen, so not measured
+MINIMUM_SECTION_PX = 4  # a section of fewer pixels is not seen, so not measured
 NEIGHBOUR_SLICE_PROBABILITY = 0.3  # how often the slice beside the largest section is measured
 NEIGHBOUR_SECTION_FRACTION = 0.5  # and how large its section must be
 ENDPOINT_NOISE_PX = 0.6  # standard deviation of one endpoint's coordinate

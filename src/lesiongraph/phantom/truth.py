@@ -32,7 +32,7 @@ class TruthRow:
     study_date: str  # YYYY-MM-DD
     series_instance_uid: str
     sop_instance_uid: str = ""
-    slice_index: int = -1  # of the mark; of the largest section where there is none; -1 not in the scan
+    slice_index: int = -1  # of the mark; of the largest section where there is none; -1 not to be seen
     report_kind: str = ""  # SR | GSPS
     report_sop_instance_uid: str = ""
     report_path: str = ""  # relative to the hospital's folder
