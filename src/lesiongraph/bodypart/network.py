@@ -16,7 +16,7 @@ NetworkName = Literal["compact", "paper"]
 # VGG-16's convolutions with four of its five pools ("M")
 _VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512)
 # width, kernel, stride; a first stride of 4 costs nothing: what tells body regions apart is centimetres wide
-_COMPACT = ((24, 5, 2), (48, 3, 2), (96, 3, 2), (128, 3, 2), (128, 3, 1))
+_COMPACT = ((16, 7, 4), (32, 3, 1), (64, 3, 2), (128, 3, 2), (128, 3, 1))
 
 
 class SsbrNetwork(nn.Module):
