@@ -63,10 +63,13 @@ def test_what_a_killed_run_left_is_swept(tmp_path):
     workspace = Workspace(tmp_path)
     write(workspace, 1.0)
     (tmp_path / "stage.part").mkdir()
-    (tmp_path / "stage-dead-123").mkdir()
+    (tmp_path / "stage-dead-0123ab").mkdir()
+    (tmp_path / "holiday-pictures").mkdir()
+    (tmp_path / "report").mkdir()
     with workspace.lock():
         pass
-    assert sorted(p.name.split("-")[0] for p in tmp_path.iterdir() if p.is_dir()) == ["stage"]
+    folders = sorted(p.name.split("-")[0] for p in tmp_path.iterdir() if p.is_dir())
+    assert folders == ["holiday", "report", "stage"]
 
 
 def _hold(path, ready, done):

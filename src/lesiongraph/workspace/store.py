@@ -14,17 +14,19 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from lesiongraph.errors import (
     DiskFullError,
+    LesionGraphError,
     NotAWorkspaceError,
     StageMissingError,
     WorkspaceBusyError,
@@ -35,6 +37,24 @@ from lesiongraph.lesion import conform
 LAYOUT_VERSION = 1
 _POINTER = "workspace.json"
 _LOCK = ".lock"
+# What a stage leaves when it is killed; nothing else in the folder is ever removed.
+_LEFTOVER = re.compile(r"[a-z_]+(\.part|-[^/]*-[0-9a-f]{6})")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# numpy and safetensors hide the system's error number in words
+_FULL_WORDS = re.compile(r"No space left|os error 28|requested and \d+ written|quota exceeded", re.IGNORECASE)
+
+
+class DamagedResultError(LesionGraphError):
+    """A file of a stage's result is gone or cannot be read."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        self.path = path
+        self.cause = cause
+        stage = path.parent.name.split("-")[0]
+        super().__init__(
+            f"{path}: expected the {stage} that a stage wrote; it cannot be read ({cause}). "
+            f"Delete the folder {path.parent} and run the stage again."
+        )
 
 
 def fingerprint(*parts: object) -> str:
@@ -52,21 +72,39 @@ class StageFolder:
     def write_table(self, name: str, frame: pd.DataFrame, schema: dict[str, str] | None = None) -> None:
         """Write a frame as `<name>.parquet`, checked against `schema` where given."""
         checked = conform(frame, schema) if schema is not None else frame
-        checked.to_parquet(self.path / f"{name}.parquet", index=False)
+        with (self.path / f"{name}.parquet").open("wb") as handle:
+            checked.to_parquet(handle, index=False)
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Read `<name>.parquet`; text columns come back as plain Python strings."""
-        frame = pd.read_parquet(self.path / f"{name}.parquet")
+        path = self.path / f"{name}.parquet"
+        with _readable(path):
+            frame = pd.read_parquet(path)
         text = [c for c in frame.columns if pd.api.types.is_string_dtype(frame[c])]
         return frame.astype(dict.fromkeys(text, "object"))
 
     def write_array(self, name: str, array: np.ndarray) -> None:
         """Write an array as `<name>.npy`."""
-        np.save(self.path / f"{name}.npy", array)
+        with (self.path / f"{name}.npy").open("wb") as handle:
+            np.save(_Chunks(handle), array)
 
     def read_array(self, name: str) -> np.ndarray:
         """Memory-map `<name>.npy` read-only."""
-        array: np.ndarray = np.load(self.path / f"{name}.npy", mmap_mode="r")
+        path = self.path / f"{name}.npy"
+        with _readable(path):
+            array: np.ndarray = np.load(path, mmap_mode="r")
+        return array
+
+    def create_array(self, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+        """Return a writable memory-mapped `<name>.npy`, its room on the disk taken at once.
+
+        A mapped file without its blocks would end the process (SIGBUS) when the disk fills up; this way
+        the want of space is an error before any work is done.
+        """
+        path = self.path / f"{name}.npy"
+        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        with path.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, max(path.stat().st_size, 1))
         return array
 
     def write_json(self, name: str, value: object) -> None:
@@ -75,7 +113,9 @@ class StageFolder:
 
     def read_json(self, name: str) -> Any:
         """Read `<name>.json`."""
-        return json.loads((self.path / f"{name}.json").read_text())
+        path = self.path / f"{name}.json"
+        with _readable(path):
+            return json.loads(path.read_text())
 
 
 class Workspace:
@@ -92,6 +132,8 @@ class Workspace:
         If the folder holds something else.
     WorkspaceVersionError
         If another layout version wrote it, or its pointer file cannot be read.
+
+    A result whose files are damaged raises `DamagedResultError` when it is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,18 +178,28 @@ class Workspace:
         WorkspaceBusyError
             If another process holds it.
         """
-        self._create()
+        before = self._what_exists()
+        try:
+            self._create()
+            with self._locked():
+                self._stages = self._read_pointer()
+                self._sweep()
+                yield
+        except BaseException:
+            self._remove_if_empty(before)
+            raise
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
         with (self.path / _LOCK).open("a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 handle.seek(0)
                 raise WorkspaceBusyError(self.path, handle.read().strip() or "unknown") from None
             handle.truncate(0)
             handle.write(str(os.getpid()))
             handle.flush()
-            self._stages = self._read_pointer()
-            self._sweep()
             yield
 
     @contextlib.contextmanager
@@ -168,13 +220,10 @@ class Workspace:
             _flush(part)
             part.rename(target)
             self._point(stage, {"folder": target.name, "key": key})
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(part, ignore_errors=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_disk_full(error):
                 raise DiskFullError(self.path) from error
-            raise
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
             raise
         self._sweep()
 
@@ -192,7 +241,11 @@ class Workspace:
 
     def read_run_reports(self) -> dict[str, Any]:
         """Return the last run report of each verb."""
-        return {p.stem: json.loads(p.read_text()) for p in sorted((self.path / "runs").glob("*.json"))}
+        reports = {}
+        for path in sorted((self.path / "runs").glob("*.json")):
+            with _readable(path):
+                reports[path.stem] = json.loads(path.read_text())
+        return reports
 
     def _read_pointer(self) -> dict[str, dict[str, str]]:
         pointer = self.path / _POINTER
@@ -204,16 +257,34 @@ class Workspace:
         try:
             content = json.loads(pointer.read_text())
             layout, stages = content["layout"], content["stages"]
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise WorkspaceVersionError(self.path, "unreadable", LAYOUT_VERSION) from None
         if layout != LAYOUT_VERSION:
             raise WorkspaceVersionError(self.path, layout, LAYOUT_VERSION)
-        return dict(stages)
+        # a result whose folder someone deleted is a result that is not there
+        return {name: entry for name, entry in stages.items() if (self.path / entry["folder"]).is_dir()}
 
     def _create(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / _POINTER).exists():
             self._save({})
+
+    def _what_exists(self) -> tuple[bool, bool]:
+        return self.path.exists(), (self.path / _POINTER).exists()
+
+    def _remove_if_empty(self, before: tuple[bool, bool]) -> None:
+        """Take back what this call created, where nothing was put into it: a failure leaves no trace."""
+        folder_was, pointer_was = before
+        if pointer_was or self._stages:
+            return
+        with contextlib.suppress(OSError):
+            for name in ("scratch", "runs"):
+                if (self.path / name).is_dir():
+                    (self.path / name).rmdir()  # stops here where one of them holds something
+            for name in (_POINTER, _LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            if not folder_was:
+                self.path.rmdir()
 
     def _point(self, stage: str, entry: dict[str, str]) -> None:
         stages = {name: old for name, old in self._stages.items() if name != stage}
@@ -228,11 +299,42 @@ class Workspace:
         )
 
     def _sweep(self) -> None:
-        """Remove what a killed run left: folders no pointer names."""
-        valid = {entry["folder"] for entry in self._stages.values()} | {"runs", "scratch"}
+        """Remove what a killed run left: stage folders no pointer names. Other folders are the user's."""
+        valid = {entry["folder"] for entry in self._stages.values()}
         for folder in self.path.iterdir():
-            if folder.is_dir() and folder.name not in valid:
+            if folder.is_dir() and folder.name not in valid and _LEFTOVER.fullmatch(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or what caused it, says that no space is left on the device."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        if not isinstance(seen, LesionGraphError) and _FULL_WORDS.search(str(seen)):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+class _Chunks:
+    """A file without a descriptor: numpy then writes through Python, which names a full disk as such."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+
+    def write(self, data: bytes) -> int:
+        return self._handle.write(data)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, EOFError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+        cause = "no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:120]
+        raise DamagedResultError(path, cause) from error
 
 
 def _replace(path: Path, text: str) -> None:
@@ -246,7 +348,7 @@ def _replace(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise DiskFullError(path.parent) from error
         raise
 
