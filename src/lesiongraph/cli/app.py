@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
 import sys
 
 import typer
@@ -25,6 +25,9 @@ VERBS = (
     "info",
 )
 
+INTERRUPTED = "interrupted; the workspace is as it was before this stage."
+_CONTROL_C = 130  # how typer reports Control-C
+
 app = typer.Typer(
     name="lesiongraph",
     help="From a hospital's archive of CT studies to a searchable lesion graph. Not for clinical use.",
@@ -39,14 +42,36 @@ for _verb in VERBS:
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 run error, 2 usage error."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        app()
+        code = app(standalone_mode=False)
     except LesionGraphError as error:
-        print(f"lesiongraph: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return _say(str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("lesiongraph: interrupted; the workspace is as it was before this stage.", file=sys.stderr)
-        sys.exit(1)
+        return _say(INTERRUPTED)
+    except OSError as error:
+        return _say(_system_error(error))
+    except Exception as error:
+        if not hasattr(error, "show"):  # an error of ours, not of the caller: the traceback helps to mend it
+            raise
+        error.show()  # an unknown option, a missing argument
+        return int(getattr(error, "exit_code", 2))
+    return _say(INTERRUPTED) if code == _CONTROL_C else int(code or 0)
+
+
+def _say(message: str, code: int = 1) -> int:
+    print(f"lesiongraph: {message}", file=sys.stderr)
+    return code
+
+
+def _system_error(error: OSError) -> str:
+    """What the operating system refused, and what to do about it."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}no space left on the device. Free some space and run the command again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where}not allowed to write or read there ({error.strerror}). Choose another folder."
+    return f"{where}{error.strerror or error}. Check the path and the disk, and run the command again."

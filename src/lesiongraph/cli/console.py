@@ -3,21 +3,53 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+if TYPE_CHECKING:  # pandas and rich take most of a second: `--help` does without
+    import pandas as pd
 
-from lesiongraph.workspace import RunReport
+    from lesiongraph.workspace import RunReport
 
 ProgressCallback = Callable[[str, int, int], None]
 _PLAIN_INTERVAL_S = 10.0
+_LONG_COLUMNS = ("study", "path", "image", "reason")  # shortened on a terminal; a CSV holds them whole
+_LONG_WIDTH = 24
+
+
+def say(text: str) -> None:
+    """Print a line as it is: no colour, no wrapping; a reader that has gone (head, less) is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON; what is not a number becomes null."""
+    say(as_json(value))
+
+
+def as_json(value: object) -> str:
+    """Return a value as strict JSON text."""
+    return json.dumps(_strict(value), indent=2, default=str, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if hasattr(value, "item"):  # a NumPy scalar
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
@@ -32,14 +64,17 @@ def progress() -> Iterator[ProgressCallback]:
 
 @contextmanager
 def _bars() -> Iterator[ProgressCallback]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, Any] = {}
 
         def callback(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+            bars.update(tasks[what], completed=done, total=total)
 
         yield callback
 
@@ -59,39 +94,73 @@ def _plain_lines() -> ProgressCallback:
 def show_report(report: RunReport, as_json: bool, headline: str = "") -> None:
     """Print a run report: JSON, or a few lines for a person."""
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2, default=str))
+        say_json(report.as_dict())
         return
-    if report.already_done:
-        print(f"{report.verb}: done before, nothing to do")
     if headline:
-        print(headline)
+        say(headline)
+    if report.already_done:
+        say(f"  {report.verb}: done before with the same input, nothing changed")
     for name, number in report.counts.items():
-        print(f"  {name}: {number}")
+        say(f"  {name}: {number}")
     for reason, number in sorted(report.rejected.items(), key=lambda item: -item[1]):
-        print(f"  rejected, {reason}: {number}")
+        say(f"  rejected, {reason}: {number}")
     for weights in report.weights:
-        print(f"  weights: {weights['name']} (sha256 {weights['sha256'][:12]})")
+        say(f"  weights: {weights['name']} (sha256 {weights['sha256'][:12]})")
     for note in report.notes:
-        print(f"  note: {note}")
-    print(f"  seconds: {report.seconds}")
+        say(f"  note: {note}")
+    say(f"  seconds: {report.seconds}")
 
 
-def show_rows(rows: pd.DataFrame, csv: Path | None) -> None:
-    """Print a table, or write it as CSV and print where."""
+def show_rows(rows: pd.DataFrame, csv: Path | None, *, shown: Sequence[str] | None = None) -> None:
+    """Print a table, or write it as CSV and print where.
+
+    On a terminal only the columns `shown` are drawn; elsewhere all are printed, as CSV.
+    """
     if csv is not None:
-        csv.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_csv(csv, index=False)
-        print(csv)
+        write_csv(rows, csv)
+        say(str(csv))
     elif sys.stdout.isatty():
-        table = Table(box=None)
-        for name in rows.columns:
-            table.add_column(str(name))
-        for row in rows.itertuples(index=False):
-            table.add_row(*(_cell(value) for value in row))
-        Console().print(table)
+        _draw(rows[list(shown)] if shown else rows)
     else:
-        print(rows.to_csv(index=False, float_format="%.4f"), end="")
+        say(rows.to_csv(index=False, float_format="%.4f").rstrip("\n"))
+
+
+def write_csv(rows: pd.DataFrame, csv: Path) -> None:
+    """Write a table as CSV, whole or not at all."""
+    csv.parent.mkdir(parents=True, exist_ok=True)
+    part = csv.with_name(csv.name + ".part")
+    try:
+        rows.to_csv(part, index=False)
+        part.replace(csv)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text + "\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _draw(rows: pd.DataFrame) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    for name in rows.columns:
+        width = _LONG_WIDTH if name in _LONG_COLUMNS else None
+        table.add_column(str(name), no_wrap=True, overflow="ellipsis", max_width=width)
+    for row in rows.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    Console(highlight=False).print(table)
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "–"
+    return str(value)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lesiongraph.cli.console import as_json, say, write_text
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, SeedOption, WorkspaceOption
+
+SHOWN = ("feature", "split", "type_are", "location_are", "size_are", "purity", "nmi", "accuracy", "n", "k")
 
 
 def register(app: typer.Typer) -> None:
@@ -53,14 +55,13 @@ def evaluate(
         truth=truth,
         rng_seed=seed,
     )
-    text = json_module.dumps(result, indent=2, default=str)
-    if json is not None and str(json) != "-":
-        json.parent.mkdir(parents=True, exist_ok=True)
-        json.write_text(text + "\n")
-        print(json)
-    elif json is not None:
-        print(text)
-    else:
-        for key in ("feature", "type_are", "location_are", "size_are", "purity", "nmi", "accuracy", "n", "k"):
+    if json is None:
+        for key in SHOWN:
             value = result[key]
-            print(f"{key:>14}: {value:.1f}" if isinstance(value, float) else f"{key:>14}: {value}")
+            text = "cannot be computed" if value is None else value
+            say(f"{key:>14}: {value:.1f}" if isinstance(value, float) else f"{key:>14}: {text}")
+    elif str(json) == "-":
+        say(as_json(result))
+    else:
+        write_text(as_json(result), json)
+        say(str(json))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated
 
 import typer
 
+from lesiongraph.cli.console import say, say_json
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, WorkspaceOption
 
 
@@ -24,9 +24,9 @@ def info(
 
     facts = describe(workspace)
     if json:
-        print(json_module.dumps(facts, indent=2, default=str))
+        say_json(facts)
         return
     for section, values in facts.items():
-        print(section)
+        say(section)
         for name, value in values.items():
-            print(f"  {name}: {value}")
+            say(f"  {name}: {value}")

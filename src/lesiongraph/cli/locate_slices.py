@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lesiongraph.cli.console import progress, show_rows
-from lesiongraph.cli.options import CsvOption
+from lesiongraph.cli.console import progress, say_json, show_rows, write_csv
+from lesiongraph.cli.options import CsvOption, JsonFlag
 
 
 def register(app: typer.Typer) -> None:
@@ -23,10 +23,16 @@ def locate_slices(
         tuple[float, float], typer.Option("--window", help="HU window that an 8-bit PNG shows: LO HI.")
     ] = (-175.0, 275.0),
     weights: Annotated[Path | None, typer.Option("--weights", help="SSBR weights to use.")] = None,
+    json: JsonFlag = False,
 ) -> None:
     """Score every slice: one row with path, slice, score, z, confidence and flag."""
     from lesiongraph.pipeline.locate_slices import locate_slices as run
 
     with progress() as callback:
-        rows = run(paths, window_hu=window, weights=weights, progress=callback)
-    show_rows(rows, csv)
+        rows, report = run(paths, window_hu=window, weights=weights, progress=callback)
+    if not json:
+        show_rows(rows, csv)
+        return
+    if csv is not None:
+        write_csv(rows, csv)
+    say_json(report.as_dict())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lesiongraph.cli.console import show_report, show_rows
+from lesiongraph.cli.console import show_report, show_rows, write_csv
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, CsvOption, JsonFlag, WorkspaceOption
 
 
@@ -29,7 +29,9 @@ def match(
     from lesiongraph.workspace import Workspace
 
     rows, report = run(Workspace(workspace), patient=patient, t1=t1, t2=t2, feature=feature)
-    if json:
-        show_report(report, True)
-    if csv is not None or not json:
+    if not json:
         show_rows(rows, csv)
+        return
+    if csv is not None:
+        write_csv(rows, csv)
+    show_report(report, True)

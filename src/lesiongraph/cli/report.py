@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.console import progress, say, show_report
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, SeedOption, WorkspaceOption
 
 
@@ -30,6 +30,7 @@ def report(
 
     with progress() as callback:
         path, run_report = write_report(Workspace(workspace), truth=truth, rng_seed=seed, progress=callback)
+    run_report.details["path"] = str(path)
     show_report(run_report, json)
     if not json:
-        print(path)
+        say(str(path))

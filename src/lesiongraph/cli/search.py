@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated
 
 import typer
 
-from lesiongraph.cli.console import show_rows
+from lesiongraph.cli.console import say_json, show_rows, write_csv
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, CsvOption, JsonFlag, WorkspaceOption
 
 
@@ -40,8 +39,9 @@ def search(
         lesion_type=lesion_type,
         feature=feature,
     )
-    if json:
-        print(json_module.dumps({**report.as_dict(), "hits": rows.to_dict("records")}, indent=2))
-        if csv is None:
-            return
-    show_rows(rows, csv)
+    if not json:
+        show_rows(rows, csv)
+        return
+    if csv is not None:
+        write_csv(rows, csv)
+    say_json({**report.as_dict(), "hits": rows.to_dict("records")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -32,17 +33,27 @@ def train(
     json: JsonFlag = False,
 ) -> None:
     """Pseudo-labels from the seeds, sequences A–E, triplet network, one refinement."""
-    from lesiongraph.errors import UsageError
     from lesiongraph.pipeline.train import train as run
     from lesiongraph.recipe import override
     from lesiongraph.recipe import preset as find_preset
     from lesiongraph.workspace import Workspace
 
-    pairs = [change.partition("=") for change in changes or []]
-    for key, equals, _ in pairs:
-        if not equals:
-            raise UsageError(f"--set {key}: expected key=value.")
-    recipe = override(find_preset(preset), {key: value for key, _, value in pairs})
+    recipe = override(find_preset(preset), _pairs(changes or []))
     with progress() as callback:
         report = run(Workspace(workspace), recipe, vgg16=vgg16, init=init, rng_seed=seed, progress=callback)
     show_report(report, json)
+
+
+def _pairs(changes: list[str]) -> dict[str, str]:
+    """Read key=value; a bare key that training has (steps) means training's, not that of another section."""
+    from lesiongraph.errors import UsageError
+    from lesiongraph.recipe import EmbeddingRecipe
+
+    own = {field.name for field in dataclasses.fields(EmbeddingRecipe)}
+    pairs = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change}: expected key=value, as in --set steps=300.")
+        pairs[f"embedding.{key}" if key in own else key] = value
+    return pairs

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, SERIES, SLICES
+from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES
 from lesiongraph.mining import MiningResult
-from lesiongraph.workspace import Workspace
+from lesiongraph.workspace import RunReport, Workspace
 
 TABLES = {"lesions": LESIONS, "series": SERIES, "slices": SLICES, "landmarks": LANDMARKS}
 _LOCATION_COLUMNS = {"score": "z_score", "confidence": "z_confidence", "flag": "z_flag", "model": "z_model"}
@@ -37,6 +37,17 @@ def catalogue_table(workspace: Workspace) -> pd.DataFrame:
     return lesions.merge(
         read_locations(workspace).rename(columns=_LOCATION_COLUMNS), on="lesion_id", how="left"
     )
+
+
+def catalogue_report(table: pd.DataFrame) -> RunReport:
+    """Return the counts of a catalogue table, and why marks were rejected."""
+    report = RunReport("catalogue")
+    report.counts["marks"] = len(table)
+    report.counts["kept"] = int((table.status == KEPT).sum())
+    report.counts["located"] = int(table.z.notna().sum())
+    reasons = table.reason[table.status == REJECTED].value_counts()
+    report.rejected.update({str(reason): int(n) for reason, n in reasons.items()})
+    return report.finish()
 
 
 def kept_lesions(workspace: Workspace, location: str = "stated") -> pd.DataFrame:

@@ -43,7 +43,9 @@ def embed(workspace: Workspace, *, vgg16: Path | None = None, progress: Progress
             _embed_all(workspace, patches, vgg16, report, progress)
         else:
             trunk = open_trunk(DEMO.embedding.trunk, report)
+            former = workspace.key("initial")
             ensure_features(workspace, patches, trunk, DEMO.embedding.roi_size, progress)
+            report.already_done = workspace.is_current("initial", former)
             report.notes.append(
                 "no trained model in this workspace: the initial feature was made, "
                 "the embedding was not (run `lesiongraph train`; `--feature initial` searches without)"

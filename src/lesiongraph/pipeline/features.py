@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.lib.format import open_memmap
 
 from lesiongraph.embedding import Trunk, initial_from_maps, load_trunk, map_shapes, pooled_maps
 from lesiongraph.errors import UsageError
@@ -59,7 +58,7 @@ def ensure_features(
     if not workspace.is_current("initial", key):
         with workspace.write("initial", key) as folder:
             out = [
-                open_memmap(folder.path / f"map{i}.npy", "w+", np.float16, shape)
+                folder.create_array(f"map{i}", shape, np.float16)
                 for i, shape in enumerate(map_shapes(trunk, len(patches), roi_size))
             ]
             pooled_maps(
@@ -70,8 +69,6 @@ def ensure_features(
                 progress=lambda done, _total: progress("trunk features", done, len(patches)),
             )
             vectors = initial_from_maps(out)
-            for array in out:
-                array.flush()
             origin = {
                 "trunk": trunk.variant.name,
                 "trunk_sha256": trunk.sha256,

@@ -19,7 +19,8 @@ def describe(path: Path) -> dict[str, dict[str, Any]]:
         "packaged weights": {ssbr.name: ssbr.sha256, **packaged_trunk_info()},
     }
     workspace = Workspace(path)
-    facts["workspace"] = {"path": str(path), **{s: workspace.key(s) for s in workspace.stage_names()}}
+    stages = {stage: f"done, key {workspace.key(stage)}" for stage in workspace.stage_names()}
+    facts["workspace"] = {"path": str(path), **(stages or {"stages": "none yet: start with `mine`"})}
     if workspace.has("catalogue"):
         catalogue = read_catalogue(workspace)
         lesions = catalogue.lesions

@@ -13,6 +13,7 @@ from lesiongraph.errors import LesionGraphError, UsageError
 from lesiongraph.mining import LooseSeries, open_loose
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
+from lesiongraph.workspace import RunReport
 
 COLUMNS = ["path", "slice", "score", "z", "confidence", "flag"]
 
@@ -23,7 +24,7 @@ def locate_slices(
     window_hu: tuple[float, float] = (-175.0, 275.0),
     weights: Path | None = None,
     progress: Progress = silent,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, RunReport]:
     """Score every slice below the paths, head to foot within a series.
 
     `slice` is the plane's number in a NIfTI file, the slice's number from the head in a DICOM series, 0 for
@@ -38,12 +39,18 @@ def locate_slices(
     """
     if not window_hu[0] < window_hu[1]:
         raise UsageError(f"--window {window_hu[0]:g} {window_hu[1]:g}: expected LO below HI.")
+    report = RunReport("locate-slices")
     model = SsbrModel.load(weights)
+    report.weights.append({"name": model.name, "sha256": model.sha256})
     tables = []
     for done, path in enumerate(paths, start=1):
         tables += [_locate(loose, model) for loose in open_loose(path, window_hu)]
         progress("locate", done, len(paths))
-    return pd.concat(tables, ignore_index=True)[COLUMNS]
+    rows = pd.concat(tables, ignore_index=True)[COLUMNS]
+    report.counts.update({"series": len(tables), "slices": len(rows), "scored": int(rows.z.notna().sum())})
+    flags = rows.flag[rows.z.isna()].value_counts()
+    report.rejected.update({str(flag): int(number) for flag, number in flags.items()})
+    return rows, report.finish()
 
 
 def _locate(loose: LooseSeries, model: SsbrModel) -> pd.DataFrame:

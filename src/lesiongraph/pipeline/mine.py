@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from lesiongraph.errors import LesionGraphError
-from lesiongraph.imaging import body_mask, on_body
+from lesiongraph.imaging import FLAG_CUT, body_mask, on_body
 from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
 from lesiongraph.mining import MiningResult, assign_subsets, merge_results, mine_sources, open_series
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
@@ -18,6 +19,7 @@ from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport, Workspace
 
 OFF_BODY = "off the body"
+PERHAPS_OFF_BODY = "perhaps off the body"
 UNREADABLE = "unreadable image"
 
 
@@ -54,7 +56,7 @@ def mine(
 
 
 def _check_on_images(found: MiningResult, former: MiningResult, progress: Progress) -> None:
-    """Reject, in place, marks whose key slice cannot be read or that lie off the body."""
+    """Judge, in place, marks on their key slices: reject what cannot be read or lies off the body."""
     checked = former.lesions.set_index("lesion_id")
     lesions = found.lesions
     todo = lesions[(lesions.status == KEPT) & (lesions.slice_index >= 0)]
@@ -62,37 +64,50 @@ def _check_on_images(found: MiningResult, former: MiningResult, progress: Progre
     slices_of = dict(tuple(found.slices.groupby("series_instance_uid")))
     done = 0
     for series_uid, marks in todo.groupby("series_instance_uid"):
-        for index, reason in _faults(marks, checked, series_rows.loc[series_uid], slices_of[series_uid]):
-            lesions.loc[index, ["status", "reason"]] = [REJECTED, reason]
+        for index, verdict in _verdicts(marks, checked, series_rows.loc[series_uid], slices_of[series_uid]):
+            if verdict.reason:
+                lesions.loc[index, ["status", "reason"]] = [REJECTED, verdict.reason]
+            if verdict.flag:
+                flags = [flag for flag in lesions.flags[index].split(";") if flag not in ("", verdict.flag)]
+                lesions.loc[index, "flags"] = ";".join([*flags, verdict.flag])
         done += len(marks)
         progress("check marks on their images", done, len(todo))
 
 
-def _faults(
+@dataclass(frozen=True)
+class _Verdict:
+    reason: str = ""  # why the mark cannot stand
+    flag: str = ""  # a remark on a mark that stands
+
+
+def _verdicts(
     marks: pd.DataFrame, checked: pd.DataFrame, series: pd.Series, slices: pd.DataFrame
-) -> list[tuple[int, str]]:
-    """Return (row index, reason) for the marks of one series that cannot stand."""
-    faults: list[tuple[int, str]] = []
+) -> Iterator[tuple[int, _Verdict]]:
+    """Yield (row index, verdict) for the marks of one series."""
     reader = None
     for slice_index, on_slice in marks.groupby("slice_index"):
-        known = [i for i in on_slice.lesion_id if i in checked.index]
-        if len(known) == len(on_slice):  # checked by an earlier run: reading the pixels again tells nothing
-            faults += [
-                (index, checked.reason[lesion_id])
-                for index, lesion_id in on_slice.lesion_id.items()
-                if checked.status[lesion_id] == REJECTED
-            ]
+        if on_slice.lesion_id.isin(checked.index).all():
+            # judged by an earlier run: reading the pixels again tells nothing
+            for index, lesion_id in on_slice.lesion_id.items():
+                yield index, _former_verdict(checked.loc[lesion_id])
             continue
         try:
             reader = reader or open_series(series.to_dict(), slices.sort_values("slice_index"))
             body = body_mask(reader.read([int(slice_index)])[0], plane_spacing(series.to_dict()))
         except LesionGraphError as error:
-            faults += [(index, f"{UNREADABLE}: {_cause(error)}") for index in on_slice.index]
+            for index in on_slice.index:
+                yield index, _Verdict(reason=f"{UNREADABLE}: {_cause(error)}")
             continue
         for index, row in on_slice.iterrows():
             if not on_body(body.patient, BoundingBox(row.x0, row.y0, row.x1, row.y1)):
-                faults.append((index, OFF_BODY))
-    return faults
+                # where the field of view cuts the body, what lies outside the mask may still be patient
+                cut = body.flag == FLAG_CUT
+                yield index, _Verdict(flag=PERHAPS_OFF_BODY) if cut else _Verdict(reason=OFF_BODY)
+
+
+def _former_verdict(row: pd.Series) -> _Verdict:
+    reason = str(row.reason) if row.status == REJECTED else ""
+    return _Verdict(reason, PERHAPS_OFF_BODY if PERHAPS_OFF_BODY in row.flags.split(";") else "")
 
 
 def _cause(error: LesionGraphError) -> str:

@@ -10,6 +10,7 @@ from lesiongraph.lesion import KEPT, BoundingBox
 from lesiongraph.mining import SliceReader, open_series
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.slice_cache import CachedReader
 from lesiongraph.recipe import ImagingRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
@@ -54,7 +55,7 @@ def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Pr
             for series_uid, marks in todo.groupby("series_instance_uid"):
                 slices = slices_of[series_uid].sort_values("slice_index")
                 series = series_rows.loc[series_uid].to_dict()
-                reader = open_series(series, slices)
+                reader = CachedReader(open_series(series, slices))
                 for row in marks.sort_values(["slice_index", "lesion_id"]).itertuples():
                     reason = _cut_one(writer, reader, (series, slices), row, recipe)
                     if reason:

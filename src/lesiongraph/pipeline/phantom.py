@@ -14,7 +14,14 @@ def write_phantom(
 ) -> RunReport:
     """Write a phantom hospital of `patients` patients below `out`; patients already there are kept."""
     report = RunReport("phantom", rng_seed=rng_seed)
+    first_seen: list[int] = []
+
+    def watched(what: str, done: int, total: int) -> None:
+        first_seen.append(done)
+        progress(what, done, total)
+
     report.counts.update(
-        generate_hospital(out, patients, rng_seed, rows=rows, workers=workers, progress=progress)
+        generate_hospital(out, patients, rng_seed, rows=rows, workers=workers, progress=watched)
     )
+    report.already_done = first_seen[:1] == [patients]
     return report.finish()

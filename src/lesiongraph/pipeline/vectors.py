@@ -34,8 +34,9 @@ def read_vectors(workspace: Workspace, feature: str, location: str = "stated") -
     """
     if feature not in ("embedding", "initial"):
         raise UsageError(f"Unknown feature {feature!r}; expected embedding or initial.")
-    run_first = "train, then embed" if feature == "embedding" else "embed"
-    folder = workspace.open(feature, run_first, f"{feature} of the lesions")
+    if feature == "embedding" and not workspace.has("model"):
+        workspace.open("model", "train", "trained embedding")  # raises, and names the verb that is due
+    folder = workspace.open(feature, "embed", f"{feature} of the lesions")
     if folder.read_json("origin")["catalogue"] != workspace.key("catalogue"):
         raise StageMissingError(
             f"{feature} for the catalogue as it is now (sources were added since)", "embed", workspace.path
