@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -157,12 +158,12 @@ def _scatter_types(axes: Axes, points: np.ndarray, types: Sequence[str]) -> None
         axes.scatter(x, y, s=size, c=type_colour(name), linewidths=0, alpha=0.85, label=name or "no type")
 
 
-def _type_legend(axes: Axes, types: Sequence[str], **where: object) -> None:
+def _type_legend(axes: Axes, types: Sequence[str], **where: Any) -> None:
     handles = [
         Line2D([], [], marker="o", linestyle="", color=type_colour(name), label=name or "no type")
         for name in _shown_types(types)
     ]
     axes.legend(
         handles=handles, borderaxespad=0.2, handletextpad=0.1, columnspacing=0.9, markerscale=0.9,
-        **where,  # type: ignore[arg-type]
+        **where,
     )  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from lesiongraph.figures.theme import (
     BOX_COLOUR,
@@ -26,9 +28,9 @@ from lesiongraph.figures.tiles import draw_corners, window_for
 from lesiongraph.lesion import Axis, BoundingBox
 
 _PICTURE_IN = 1.95
-_RULER_IN = 0.2
+_RULER_IN = 0.22
 _HEAD_IN = 0.2
-_FOOT_IN = 0.5
+_FOOT_IN = 0.56
 _SMALLEST_ZOOM_MM = 40.0
 _AXIS_COLOURS = (LONG_AXIS_COLOUR, SHORT_AXIS_COLOUR)
 
@@ -55,14 +57,12 @@ def marks_figure(marks: Sequence[MarkOnSlice], columns: int = 3) -> Figure:
     figure = new_canvas(columns * pair, -(-len(marks) // columns) * step)
     for number, mark in enumerate(marks):
         left, top = (number % columns) * pair + 0.05, (number // columns) * step
-        write_at(figure, left, top + 0.05, mark.title, va="top", fontsize=7, fontweight="bold")
+        write_at(figure, left, top + 0.05, mark.title, va="top", fontsize=8, fontweight="bold")
         top += _HEAD_IN
         _whole(place(figure, left, top, _PICTURE_IN, _PICTURE_IN), mark)
         left_zoom = left + _PICTURE_IN + _RULER_IN
         _close_up(place(figure, left_zoom, top, _PICTURE_IN, _PICTURE_IN), mark)
-        write_at(
-            figure, left, top + _PICTURE_IN + 0.05, mark.subtitle, va="top", fontsize=6, linespacing=1.25
-        )
+        write_at(figure, left, top + _PICTURE_IN + 0.05, mark.subtitle, va="top", fontsize=7, linespacing=1.2)
     return figure
 
 
@@ -76,10 +76,13 @@ def located_figure(mark: MarkOnSlice, body: BoundingBox, location: tuple[float, 
     _lines(axes, mark, 1.1)
     draw_corners(axes, mark.box, 1.1)
     x, y = mark.box.centre
-    style = {"color": GUIDE_COLOUR, "linewidth": 1.1}
-    axes.plot([body.x0, x], [y, y], **style, gid="guide")
-    axes.plot([x, x], [body.y0, y], **style, gid="guide")
-    label = {"color": GUIDE_COLOUR, "fontsize": 8, "fontweight": "bold"}
+    style: dict[str, Any] = {"color": GUIDE_COLOUR, "linewidth": 1.1, "gid": "guide"}
+    axes.plot([body.x0, x], [y, y], **style)
+    axes.plot([x, x], [body.y0, y], **style)
+    label: dict[str, Any] = {
+        "color": GUIDE_COLOUR, "fontsize": 8, "fontweight": "bold",
+        "path_effects": [withStroke(linewidth=2.5, foreground="black")],
+    }  # fmt: skip
     axes.text((body.x0 + x) / 2, y, f"x = {location[0]:.2f}", ha="center", va="bottom", **label)
     axes.text(x, (body.y0 + y) / 2, f" y = {location[1]:.2f}", va="center", **label)
     axes.plot(x, y, "o", color="#F0E442", markersize=3.5)
@@ -92,9 +95,13 @@ def _whole(axes: Axes, mark: MarkOnSlice) -> None:
     window = _picture(axes, mark)
     _lines(axes, mark, 0.7)
     draw_corners(axes, mark.box.padded(2), 0.8)
-    axes.text(0.02, 0.98, window, transform=axes.transAxes, color="white", fontsize=5.5, va="top")
+    style: dict[str, Any] = {
+        "transform": axes.transAxes, "color": "white", "fontsize": 6,
+        "path_effects": [withStroke(linewidth=1.4, foreground="black")],
+    }  # fmt: skip
+    axes.text(0.02, 0.98, window, va="top", **style)
     for x, side in ((0.02, "R"), (0.95, "L")):
-        axes.text(x, 0.5, side, transform=axes.transAxes, color="white", fontsize=6, va="center")
+        axes.text(x, 0.5, side, va="center", **style)
     axes.set_anchor("N")
 
 
@@ -133,8 +140,8 @@ def _ruler(axes: Axes, half: float, unit: str) -> None:
     step = 10 if half <= 45 else 20 if half <= 90 else 50
     counts = np.arange(0, 2 * half + 1e-6, step)
     names = [f"{count:.0f}" for count in counts]
-    axes.set_xticks(counts - half, [*names[:-1], f"{names[-1]} {unit}"], fontsize=5)
-    axes.set_yticks(half - counts, names, fontsize=5)
+    axes.set_xticks(counts - half, [*names[:-1], f"{names[-1]} {unit}"], fontsize=6)
+    axes.set_yticks(half - counts, names, fontsize=6)
     axes.tick_params(length=2.5, width=0.6, pad=1.5)
 
 

@@ -89,8 +89,9 @@ def graph_figure(
 ) -> Figure:
     """Draw the intra-patient lesion graph: a node a mark, thicker edges where nearer (Fig. 14).
 
-    Nodes carry their group's number; an edge is drawn where two marks are at most `longest` apart, red
-    inside a matched group. Only the shortest forty edges carry their distance.
+    Nodes carry their group's number. Edges up to `longest` are drawn: inside a matched group all of them
+    (red), else each mark's nearest neighbour outside its group (grey), which is what it could have been
+    matched with. The shortest forty carry their distance.
 
     Parameters
     ----------
@@ -102,20 +103,15 @@ def graph_figure(
     figure = new_figure(max(4.6, 1.25 * len(study_names) + 1.2), 1.2 + 0.72 * len(labels))
     axes = figure.subplots()
     points = _spread(lesions, rows)
-    edges = [
-        (float(distances[i, j]), i, j)
-        for i in range(len(lesions))
-        for j in range(i + 1, len(lesions))
-        if distances[i, j] <= longest
-    ]
-    for rank, (distance, i, j) in enumerate(sorted(edges)):
+    groups = np.array([lesion.group for lesion in lesions])
+    for rank, (distance, i, j) in enumerate(_edges(distances, groups, longest)):
         same = lesions[i].group == lesions[j].group
         label = f"{distance:.2f}" if rank < _MOST_EDGE_LABELS else ""
         _edge(axes, points[[i, j]], 1 - distance / max(longest, 1e-9), same, label)
     for point, lesion in zip(points, lesions, strict=True):
-        axes.scatter(*point, s=190, color=type_colour(lesion.lesion_type), zorder=4, gid="node")
+        axes.scatter(point[0], point[1], s=190, color=type_colour(lesion.lesion_type), zorder=4, gid="node")
         axes.text(
-            *point, str(lesion.group), color="white", fontsize=7, fontweight="bold",
+            point[0], point[1], str(lesion.group), color="white", fontsize=7, fontweight="bold",
             ha="center", va="center", zorder=5,
         )  # fmt: skip
     axes.set_xlim(-0.5, len(study_names) - 0.5)
@@ -127,6 +123,17 @@ def graph_figure(
         spine.set_visible(False)
     _type_legend(axes, lesions)
     return figure
+
+
+def _edges(distances: np.ndarray, groups: np.ndarray, longest: float) -> list[tuple[float, int, int]]:
+    """Return the edges to draw as (distance, i, j), shortest first."""
+    same = groups[:, None] == groups
+    chosen = same & ~np.eye(len(groups), dtype=bool)
+    outside = np.where(same, np.inf, distances)
+    if np.isfinite(outside).any():
+        chosen[np.arange(len(groups)), outside.argmin(axis=1)] |= np.isfinite(outside.min(axis=1))
+    chosen = np.triu(chosen | chosen.T) & (distances <= longest)
+    return sorted((float(distances[i, j]), int(i), int(j)) for i, j in np.argwhere(chosen))
 
 
 def _edge(axes: Axes, ends: np.ndarray, nearness: float, same: bool, label: str) -> None:
@@ -144,9 +151,9 @@ def _edge(axes: Axes, ends: np.ndarray, nearness: float, same: bool, label: str)
             zorder=2 if same else 1, gid="edge",
         )
     )  # fmt: skip
-    if label:
+    if label and np.abs(stop - start).max() > 0.5:  # between merged marks there is no room
         axes.text(
-            *middle, label, fontsize=6, ha="center", va="center", zorder=3, gid="distance",
+            middle[0], middle[1], label, fontsize=6, ha="center", va="center", zorder=3, gid="distance",
             bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85},
         )  # fmt: skip
 
@@ -156,7 +163,7 @@ def _spread(lesions: Sequence[PatientLesion], rows: Sequence[int]) -> np.ndarray
     seen: Counter[tuple[int, int]] = Counter()
     points = []
     for lesion, row in zip(lesions, rows, strict=True):
-        points.append((lesion.study + 0.26 * seen[row, lesion.study], -row))
+        points.append((lesion.study + 0.3 * seen[row, lesion.study], -row))
         seen[row, lesion.study] += 1
     return np.array(points, float)
 

@@ -29,6 +29,10 @@ def confusion_figure(table: np.ndarray, labels: Sequence[str]) -> Figure:
     axes.set_yticks(
         range(len(labels)), [f"{name} ({n})" for name, n in zip(labels, totals[:, 0], strict=True)]
     )
+    axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="minor", length=0)
     axes.set_xlabel("predicted type")
     axes.set_ylabel("true type (lesions)")
     return figure

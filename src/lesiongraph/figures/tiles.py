@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from lesiongraph.figures.theme import BOX_COLOUR
 from lesiongraph.lesion import BoundingBox
 
 VIEW_MM = 110.0  # one field of view for all tiles: sizes can be compared by eye
 TILE_IN = 1.12
-CAPTION_IN = 0.30  # two lines under a tile
+CAPTION_IN = 0.33  # two lines under a tile
 _MARGIN_MM = 20.0  # a lesion too large for the common view gets at least this much round its box
 _SCALE_BAR_MM = 20.0
 _LUNG_BELOW_HU = -350.0
@@ -90,7 +92,7 @@ def draw_tile(axes: Axes, tile: Tile, *, frame: str = "", dashed: bool = True) -
         if frame:
             spine.set(color=frame, linewidth=2.4, linestyle=(0, (2.2, 1.2)) if dashed else "-")
     if tile.caption:
-        axes.set_xlabel(tile.caption, fontsize=6, labelpad=2.5, linespacing=1.1)
+        axes.set_xlabel(tile.caption, fontsize=6.8, labelpad=2.5, linespacing=1.1)
 
 
 def draw_corners(axes: Axes, box: BoundingBox, width: float = 0.9) -> None:
@@ -107,6 +109,7 @@ def draw_corners(axes: Axes, box: BoundingBox, width: float = 0.9) -> None:
 
 def _overlay(axes: Axes, window: str, bar: float) -> None:
     """Write the window's name and a scale bar into the picture, as viewing stations do."""
-    style = {"transform": axes.transAxes, "color": "white", "zorder": 5}
-    axes.text(0.03, 0.97, window, va="top", fontsize=4.8, alpha=0.85, **style)
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": "white", "zorder": 5}
+    outline = [withStroke(linewidth=1.4, foreground="black")]  # readable on bright tissue too
+    axes.text(0.03, 0.97, window, va="top", fontsize=5.5, path_effects=outline, gid="window", **style)
     axes.add_line(Line2D([0.96 - bar, 0.96], [0.045, 0.045], linewidth=1.3, gid="scale bar", **style))

@@ -15,6 +15,7 @@ from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.pipeline.series_views import plane_spacing
 
 _MARKS_A_SOURCE = 9
+_MARKS_IN_ALL = 36  # keeps the page of many sources small
 _REJECTED_A_REASON = 3
 _REJECTED_ROWS = 200
 _LEGEND = (
@@ -34,9 +35,10 @@ def marks_on_slices(context: ReportContext) -> Section:
     kept = context.kept[context.kept.slice_index >= 0]
     if not len(kept):
         section.missing = "no kept mark has an image"
+    count = int(np.clip(_MARKS_IN_ALL // max(kept.source.nunique(), 1), 3, _MARKS_A_SOURCE))
     failures: Counter[str] = Counter()
     for source, rows in kept.groupby("source"):
-        chosen = _spread_over_types(rows, _MARKS_A_SOURCE, context.rng_seed)
+        chosen = _spread_over_types(rows, count, context.rng_seed)
         marks = _drawable(context, chosen, failures)
         if marks:
             alt = f"{len(marks)} CT slices, each with a lesion's two axes and its bounding box"
@@ -84,12 +86,14 @@ def _show_rejected(context: ReportContext, rejected: pd.DataFrame, section: Sect
     failures: Counter[str] = Counter()
     chosen = rejected[drawn].groupby(["source", "reason"]).head(_REJECTED_A_REASON)
     marks = _drawable(context, chosen.sort_values(["reason", "lesion_id"]), failures, show_reason=True)
+    causes = [f"{count} × {cause}" for cause, count in failures.items()]
+    if not drawn.all():
+        causes.insert(0, f"{(~drawn).sum()} of {len(rejected)} marks have no image or no coordinates")
+    section.missing = "; ".join(causes)
     if marks:
         caption = f"Up to {_REJECTED_A_REASON} rejected marks of each reason. {_LEGEND}"
         alt = f"{len(marks)} CT slices, each with a rejected mark"
         section.figures.append(Picture(caption, marks_figure(marks), alt))
-    else:
-        section.missing = "; ".join(failures) or "no rejected mark lies on an image that was found"
 
 
 def located_lesion(context: ReportContext) -> Section:

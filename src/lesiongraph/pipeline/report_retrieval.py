@@ -25,7 +25,7 @@ from lesiongraph.recipe import EvaluationRecipe
 _QUERIES = 6
 _HITS = 9  # Fig. 6
 _SAMPLED_CLUSTERS = 12  # Fig. 5
-_FEWEST_ON_A_MAP = 12
+_FEWEST_ON_A_MAP = 40  # fewer test lesions: all lesions are drawn instead
 
 
 def tsne(context: ReportContext) -> Section:
@@ -34,8 +34,8 @@ def tsne(context: ReportContext) -> Section:
     rows, which = scored_rows(vectors.lesions, "test"), "typed test lesions"
     if len(rows) < _FEWEST_ON_A_MAP:
         rows, which = np.arange(len(vectors.lesions)), "lesions (too few typed test lesions)"
-    if len(rows) < _FEWEST_ON_A_MAP:
-        found = f"a map needs at least {_FEWEST_ON_A_MAP} lesions with an image, found {len(rows)}"
+    if len(rows) < _SAMPLED_CLUSTERS:
+        found = f"a map needs at least {_SAMPLED_CLUSTERS} lesions with an image, found {len(rows)}"
         return Section("", "", missing=found)
     matrix, lesions = vectors.matrix[rows], vectors.lesions.iloc[rows]
     positions = tsne_positions(matrix, context.rng_seed)
