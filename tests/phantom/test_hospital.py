@@ -20,6 +20,7 @@ from lesiongraph.errors import DiskFullError, UsageError, WorkspaceBusyError
 from lesiongraph.lesion import LESION_TYPES
 from lesiongraph.phantom import generate_hospital, hospital
 from lesiongraph.phantom import patient as patient_module
+from lesiongraph.phantom.population import plan_patient
 from lesiongraph.phantom.truth import read_table
 
 # The seed gives six series: follow-up, two series in a study, two readers, SR and GSPS, labelled and not.
@@ -151,8 +152,9 @@ class TestTruth:
             uids = same.loc[same["tracking_uid"] != "", "tracking_uid"]
             assert uids.is_unique
 
-    def test_half_of_the_patients_are_labelled(self, small: Hospital) -> None:
-        assert small.counts["labelled_patients"] in {PATIENTS // 2}
+    def test_the_planned_patients_are_labelled(self, small: Hospital) -> None:
+        planned = sum(plan_patient(i, SEED).labelled for i in range(PATIENTS))
+        assert small.counts["labelled_patients"] == planned
 
     def test_follow_up_is_one_to_four_months_apart(self, small: Hospital) -> None:
         for _, one in small.truth.groupby("patient_id"):

@@ -20,7 +20,8 @@ _DEEPLESION = "DeepLesion"
 def assign_subsets(lesions: pd.DataFrame) -> pd.DataFrame:
     """Return a copy of the catalogue with `split` and `subset` filled.
 
-    Deterministic and independent of the order of rows: patients are dealt in the order of a hash of their id.
+    Deterministic and independent of the order of rows: patients of one commonest type are dealt
+    in turn, in the order of a hash of their id.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def assign_subsets(lesions: pd.DataFrame) -> pd.DataFrame:
     halved = _by_hash(patient for patient, split in official.items() if split == "val")
     subset_of |= {patient: ("seed", "validation")[i % 2] for i, patient in enumerate(halved)}
     subset_of |= {patient: "test" for patient, split in official.items() if split == "test"}
-    free = _by_hash(typed - set(official))
+    free = _by_type(dealt, typed - set(official))
     cycle = ("test", "seed", "test", "validation")  # 25 / 25 / 50 at any length, to the nearest patient
     subset_of |= {patient: cycle[i % 4] for i, patient in enumerate(free)}
     dealt["subset"] = patients.map(subset_of).astype("object")
@@ -53,6 +54,18 @@ def _official_splits(lesions: pd.DataFrame, patients: pd.Series[str]) -> dict[st
     split = lesions.loc[stated, "split"].where(lesions["split"].isin(_SEVERITY), "train")
     rank = split.map(_SEVERITY.index).groupby(patients[stated]).max()
     return {str(patient): _SEVERITY[int(i)] for patient, i in rank.items()}
+
+
+def _by_type(lesions: pd.DataFrame, patients: set[str]) -> list[str]:
+    """Return the patients ordered by their commonest type, then by hash: each subset gets every type.
+
+    A small archive dealt blindly may leave its seeds without livers; then no liver can be learned.
+    """
+    typed = lesions[(lesions["type"] != "") & (lesions["status"] == "kept")]
+    counts = typed.groupby(["patient_id", "type"]).size().rename("marks").reset_index()
+    counts = counts.sort_values(["marks", "type"], ascending=[False, True], kind="stable")
+    commonest = counts.drop_duplicates("patient_id").set_index("patient_id")["type"].to_dict()
+    return sorted(_by_hash(patients), key=lambda patient: commonest[patient])
 
 
 def _by_hash(patients: object) -> list[str]:

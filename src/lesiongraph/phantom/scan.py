@@ -22,7 +22,7 @@ _REGIONS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
 }
 REGIONS = tuple(_REGIONS)
 """Names of the scan ranges."""
-_INTERVALS_MM = ((1.0, 0.02), (1.25, 0.03), (2.0, 0.05), (2.5, 0.12), (3.0, 0.13), (5.0, 0.65))
+_INTERVALS_MM = ((1.0, 0.01), (1.25, 0.01), (2.0, 0.02), (2.5, 0.06), (3.0, 0.1), (5.0, 0.8))
 _LONG_SCAN_MM, _LONG_INTERVAL_MM = (
     420.0,
     2.5,

@@ -17,6 +17,7 @@ from lesiongraph.recipe import SsbrRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
 MOST_TRAINING_VOLUMES = 800  # Sec. 8.2: "we randomly pick 800 unlabeled CT volumes"
+LEAST_STEP_MM = 8.0  # ours: half the wander of a single slice's score is 20 mm and more
 NO_IMAGE = "no image"
 
 
@@ -62,7 +63,8 @@ def _locate_all(
     catalogue: MiningResult, model: SsbrModel, workers: int, report: RunReport, progress: Progress
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     kept = catalogue.lesions[catalogue.lesions.status == KEPT]
-    jobs = series_jobs(catalogue, kept[kept.slice_index >= 0], model.slice_mode) if len(kept) else []
+    on_images = kept[kept.slice_index >= 0]
+    jobs = series_jobs(catalogue, on_images, model.slice_mode, LEAST_STEP_MM) if len(on_images) else []
     rows: dict[str, dict[str, object]] = {
         lesion_id: {"lesion_id": lesion_id, "flag": NO_IMAGE} for lesion_id in kept.lesion_id
     }

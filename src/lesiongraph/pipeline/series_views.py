@@ -33,6 +33,7 @@ class SeriesJob:
     slices: pd.DataFrame  # SLICES rows, sorted by slice_index
     marks: pd.DataFrame  # kept LESIONS rows on this series
     mode: SliceMode
+    least_step_mm: float = 0.0  # slices nearer than this to one read before are left out; 0 reads all
 
 
 @dataclass
@@ -47,7 +48,9 @@ class SeriesView:
     unreadable: int = 0
 
 
-def series_jobs(catalogue: MiningResult, marks: pd.DataFrame, mode: SliceMode) -> list[SeriesJob]:
+def series_jobs(
+    catalogue: MiningResult, marks: pd.DataFrame, mode: SliceMode, least_step_mm: float = 0.0
+) -> list[SeriesJob]:
     """Return one job a series that carries one of `marks`, or all series where `marks` is empty."""
     wanted = set(marks.series_instance_uid) if len(marks) else set(catalogue.series.series_instance_uid)
     slices_of = dict(tuple(catalogue.slices.groupby("series_instance_uid")))
@@ -57,6 +60,7 @@ def series_jobs(catalogue: MiningResult, marks: pd.DataFrame, mode: SliceMode) -
             slices=slices_of[row["series_instance_uid"]].sort_values("slice_index"),
             marks=marks[marks.series_instance_uid == row["series_instance_uid"]],
             mode=mode,
+            least_step_mm=least_step_mm,
         )
         for row in catalogue.series.to_dict("records")
         if row["series_instance_uid"] in wanted and row["series_instance_uid"] in slices_of
@@ -85,7 +89,7 @@ def view_series(job: SeriesJob) -> SeriesView:
     marks_at = {int(index): rows for index, rows in job.marks.groupby("slice_index")}
     inputs, indices = [], []
     xy: dict[str, tuple[float, float, str]] = {}
-    all_indices = [int(i) for i in job.slices.slice_index]
+    all_indices = _wanted_slices(job)
     for index, hu in _readable(open_series(job.series, job.slices), all_indices):
         canonical = hu[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
         inputs.append(slice_input(canonical, spacing, mode=job.mode))
@@ -101,6 +105,23 @@ def view_series(job: SeriesJob) -> SeriesView:
         xy=xy,
         unreadable=len(all_indices) - len(indices),
     )
+
+
+def _wanted_slices(job: SeriesJob) -> list[int]:
+    """Slice indices to read: all of them, or key slices and one slice every few millimetres.
+
+    The line through the scores of a series does not get better by neighbours that show the same anatomy,
+    and a thin-slice study has a thousand of them to decode.
+    """
+    indices = job.slices.slice_index.to_numpy(int)
+    positions = job.slices.position_mm.to_numpy(float)
+    if job.least_step_mm <= 0 or not np.isfinite(positions).all():
+        return [int(i) for i in indices]
+    step = np.floor((positions - positions[0]) / job.least_step_mm)
+    chosen = np.diff(step, prepend=-1.0) != 0
+    chosen[-1] = True
+    chosen |= np.isin(indices, job.marks.slice_index.to_numpy(int))
+    return [int(i) for i in indices[chosen]]
 
 
 def _place(
