@@ -45,19 +45,19 @@ def test_marks_matched_to_nothing_share_rows() -> None:
     assert texts(figure).count("matched\nto nothing") == 1
 
 
-def test_graph_draws_groups_wholly_and_only_the_nearest_outside() -> None:
+def test_graph_chains_each_group_and_shows_only_the_nearest_outside() -> None:
     distances = np.full((6, 6), 0.5)
     distances[:4, :4] = 0.1
     distances[0, 4] = distances[4, 0] = 0.2
     np.fill_diagonal(distances, 0)
     figure = graph_figure(_lesions(), ["a", "b", "c"], distances, longest=0.3)
     assert count(figure, "node") == 6
-    assert count(figure, "edge") == 6 + 1  # all pairs of group 1, and the one short edge outside
+    assert count(figure, "edge") == 3 + 1  # group 1 from mark to mark, and the one short edge outside
 
 
 def test_graph_of_a_single_group_has_no_outside_edges() -> None:
     figure = graph_figure(_lesions()[:3], ["a", "b", "c"], np.zeros((3, 3)), longest=0.3)
-    assert count(figure, "edge") == 3
+    assert count(figure, "edge") == 2
 
 
 def test_tsne_figure_shows_every_sampled_lesion_and_letter() -> None:

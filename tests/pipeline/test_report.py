@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from PIL import Image
 from lesiongraph.errors import DiskFullError, StageMissingError, TableSchemaError
 from lesiongraph.imaging import Patch, PatchWriter
 from lesiongraph.lesion import LANDMARKS, LESIONS, LOCATIONS, SERIES, SLICES, BoundingBox
-from lesiongraph.pipeline import report
+from lesiongraph.pipeline import report, report_retrieval
 from lesiongraph.pipeline.report import write_report
-from lesiongraph.workspace import Workspace
+from lesiongraph.pipeline.report_context import ReportContext
+from lesiongraph.workspace import RunReport, Workspace
 
 SIZE_PX = 64
 TYPES = ("lung", "liver")
@@ -135,13 +137,30 @@ def make_workspace(folder: Path, stages: tuple[str, ...] = STAGES) -> Workspace:
     return workspace
 
 
-def test_whole_report_shows_every_section(tmp_path: Path) -> None:
-    truth = tmp_path / "truth.csv"
+@dataclass(frozen=True)
+class Written:
+    """The one whole report that several tests read."""
+
+    workspace: Workspace
+    truth: Path
+    page: str
+    run_report: RunReport
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("whole")
+    truth = folder / "truth.csv"
     truth.write_text(
         "tracking_uid,lesion\n" + "".join(f"t{p}.{m},{p}-{m % 2}\n" for p in range(12) for m in range(4))
     )
-    path, run_report = write_report(make_workspace(tmp_path), truth=truth)
-    page = path.read_text()
+    workspace = make_workspace(folder)
+    path, run_report = write_report(workspace, truth=truth)
+    return Written(workspace, truth, path.read_text(), run_report)
+
+
+def test_whole_report_shows_every_section(whole: Written) -> None:
+    page, run_report = whole.page, whole.run_report
     assert run_report.notes == []
     assert "Not shown" not in page
     assert run_report.counts["figures"] == page.count("<img ") == 15
@@ -153,9 +172,8 @@ def test_whole_report_shows_every_section(tmp_path: Path) -> None:
     assert "<b>off" not in page
 
 
-def test_papers_rows_stand_in_table_1_and_are_marked_as_the_papers(tmp_path: Path) -> None:
-    path, _ = write_report(make_workspace(tmp_path))
-    rows = re.findall(r'<tr class="reference">(.*?)</tr>', path.read_text())
+def test_papers_rows_stand_in_table_1_and_are_marked_as_the_papers(whole: Written) -> None:
+    rows = re.findall(r'<tr class="reference">(.*?)</tr>', whole.page)
     cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in rows]
     assert [row[3:] for row in cells] == [
         ["15.2", "9.6", "6.9", "58.7", "35.8", "86.2", "4927"],
@@ -176,8 +194,24 @@ def test_catalogue_alone_gives_a_report_that_says_what_is_missing(tmp_path: Path
 
 
 def test_before_training_the_initial_feature_serves_and_is_named(tmp_path: Path) -> None:
-    path, _ = write_report(make_workspace(tmp_path, stages=("locations", "patches", "initial")))
-    assert "by the initial feature (before training)" in path.read_text()
+    workspace = make_workspace(tmp_path, stages=("locations", "patches", "initial"))
+    section = report_retrieval.retrieval(ReportContext(workspace, None, 0))
+    assert "by the initial feature (before training)" in section.text
+    assert len(section.figures) == 2
+
+
+def test_hits_are_the_nearest_lesions_of_those_allowed(whole: Written) -> None:
+    context = ReportContext(whole.workspace, None, 0)
+    matrix, lesions = context.vectors.matrix, context.vectors.lesions
+    everyone, others = (table.rows for table in report_retrieval.retrieval(context).tables)
+    for table, own_allowed in ((everyone, True), (others, False)):
+        for query, hits in table.groupby("query"):
+            row = lesions.index[lesions.lesion_id == query][0]
+            distances = np.linalg.norm(matrix - matrix[row], axis=1)
+            distances[row] = np.inf
+            if not own_allowed:
+                distances[lesions.patient_id == lesions.patient_id[row]] = np.inf
+            assert hits.lesion.tolist() == lesions.lesion_id[np.argsort(distances)[:9]].tolist()
 
 
 def test_unreadable_slices_are_said_and_leave_the_rest(tmp_path: Path) -> None:
@@ -216,7 +250,6 @@ def test_failed_writing_keeps_the_former_page(tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in page.parent.iterdir()] == ["report.html"]
 
 
-def test_same_workspace_gives_the_same_page(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path)
-    first = write_report(workspace, rng_seed=3)[0].read_text()
-    assert write_report(workspace, rng_seed=3)[0].read_text() == first
+def test_same_workspace_gives_the_same_page(whole: Written) -> None:
+    again, _ = write_report(whole.workspace, truth=whole.truth)
+    assert again.read_text() == whole.page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -89,9 +90,9 @@ def graph_figure(
 ) -> Figure:
     """Draw the intra-patient lesion graph: a node a mark, thicker edges where nearer (Fig. 14).
 
-    Nodes carry their group's number. Edges up to `longest` are drawn: inside a matched group all of them
-    (red), else each mark's nearest neighbour outside its group (grey), which is what it could have been
-    matched with. The shortest forty carry their distance.
+    Nodes carry their group's number. Red edges lead to the next mark of the group in time; a grey edge
+    leads to a mark's nearest neighbour outside its group, which is what it could have been matched with,
+    where that is at most `longest` away. The shortest forty carry their distance.
 
     Parameters
     ----------
@@ -103,8 +104,7 @@ def graph_figure(
     figure = new_figure(max(4.6, 1.25 * len(study_names) + 1.2), 1.2 + 0.72 * len(labels))
     axes = figure.subplots()
     points = _spread(lesions, rows)
-    groups = np.array([lesion.group for lesion in lesions])
-    for rank, (distance, i, j) in enumerate(_edges(distances, groups, longest)):
+    for rank, (distance, i, j) in enumerate(_edges(lesions, distances, longest)):
         same = lesions[i].group == lesions[j].group
         label = f"{distance:.2f}" if rank < _MOST_EDGE_LABELS else ""
         _edge(axes, points[[i, j]], 1 - distance / max(longest, 1e-9), same, label)
@@ -125,15 +125,20 @@ def graph_figure(
     return figure
 
 
-def _edges(distances: np.ndarray, groups: np.ndarray, longest: float) -> list[tuple[float, int, int]]:
+def _edges(
+    lesions: Sequence[PatientLesion], distances: np.ndarray, longest: float
+) -> list[tuple[float, int, int]]:
     """Return the edges to draw as (distance, i, j), shortest first."""
-    same = groups[:, None] == groups
-    chosen = same & ~np.eye(len(groups), dtype=bool)
-    outside = np.where(same, np.inf, distances)
-    if np.isfinite(outside).any():
-        chosen[np.arange(len(groups)), outside.argmin(axis=1)] |= np.isfinite(outside.min(axis=1))
-    chosen = np.triu(chosen | chosen.T) & (distances <= longest)
-    return sorted((float(distances[i, j]), int(i), int(j)) for i, j in np.argwhere(chosen))
+    groups = np.array([lesion.group for lesion in lesions])
+    pairs: set[tuple[int, int]] = set()
+    for group in np.unique(groups):
+        members = sorted(np.flatnonzero(groups == group).tolist(), key=lambda i: lesions[i].study)
+        pairs.update(pairwise(members))
+    outside = np.where(groups[:, None] == groups, np.inf, distances)
+    for i, j in enumerate(outside.argmin(axis=1).tolist()):
+        if outside[i, j] <= longest:
+            pairs.add((min(i, j), max(i, j)))
+    return sorted((float(distances[i, j]), i, j) for i, j in pairs)
 
 
 def _edge(axes: Axes, ends: np.ndarray, nearness: float, same: bool, label: str) -> None:

@@ -57,7 +57,7 @@ def one_patient(context: ReportContext) -> Section:
             Picture(f"All marks, a column a study (Fig. 13). {TILE_LEGEND}", by_study, count),
             Picture(
                 "Lesion graph: a node a mark with its group's number, a number on an edge is the distance "
-                f"of the two marks; red within a group, grey to the nearest mark outside it, both up to "
+                f"of the two marks; red to the group's next mark, grey to the nearest mark outside it up to "
                 f"{_EDGES_UP_TO} T2 (Fig. 14)",
                 graph, f"Graph of {count}; the table below lists the groups",
             ),
