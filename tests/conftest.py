@@ -1,1 +1,94 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests: a small hospital, a workspace taken through every stage, the command line."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "e2e"))
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share two cores
+
+NUMBERS = {"steps": 12, "refinement_steps": 4, "sequences_per_batch": 6, "t_low": 0.5, "t_high": 0.5}
+TRAINING = tuple(word for key, value in NUMBERS.items() for word in ("--set", f"{key}={value}"))
+STAGES = (
+    ("locate", "--workers", "1"),
+    ("train", "--preset", "demo", *TRAINING),
+    ("embed",),
+    ("match",),
+)
+
+
+class Ran(NamedTuple):
+    """What a run of the command line left."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch) -> Cli:
+    """Run `lesiongraph` in this process: `cli("mine", source, "-w", w)`."""
+
+    def run(*arguments: object) -> Ran:
+        from lesiongraph.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["lesiongraph", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        return Ran(int(left.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def _shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """Make a folder once for all test processes of this session."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if root.name.startswith("popen-") else root
+    with (root / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not (root / name).exists():
+            part = root / f"{name}-unfinished"
+            shutil.rmtree(part, ignore_errors=True)
+            make(part)
+            part.rename(root / name)
+    return root / name
+
+
+@pytest.fixture(scope="session")
+def small_hospital(tmp_path_factory) -> Path:
+    """A folder of DICOM: eight patients with marks as SR (read-only by agreement)."""
+    from small_hospital import write_hospital
+
+    return _shared(tmp_path_factory, "small-hospital", write_hospital)
+
+
+@pytest.fixture(scope="session")
+def worked_workspace(tmp_path_factory, small_hospital) -> Path:
+    """A workspace of that hospital, from mined to matched (read-only by agreement)."""
+
+    def work(path: Path) -> None:
+        from lesiongraph.cli.app import app
+
+        for verb, *options in (("mine", str(small_hospital)), *STAGES):
+            app([verb, *options, "-w", str(path)], standalone_mode=False)
+
+    return _shared(tmp_path_factory, "worked-workspace", work)
+
+
+@pytest.fixture
+def workspace(worked_workspace, tmp_path) -> Path:
+    """A copy of that workspace that a test may change."""
+    return Path(shutil.copytree(worked_workspace, tmp_path / "workspace"))

@@ -47,7 +47,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="lesiongraph", standalone_mode=False)
     except LesionGraphError as error:
         return _say(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -68,7 +68,7 @@ def _check_on_images(found: MiningResult, former: MiningResult, progress: Progre
             if verdict.reason:
                 lesions.loc[index, ["status", "reason"]] = [REJECTED, verdict.reason]
             if verdict.flag:
-                flags = [flag for flag in lesions.flags[index].split(";") if flag not in ("", verdict.flag)]
+                flags = [flag for flag in lesions.loc[index, "flags"].split(";") if flag not in ("", verdict.flag)]
                 lesions.loc[index, "flags"] = ";".join([*flags, verdict.flag])
         done += len(marks)
         progress("check marks on their images", done, len(todo))
@@ -107,7 +107,7 @@ def _verdicts(
 
 def _former_verdict(row: pd.Series) -> _Verdict:
     reason = str(row.reason) if row.status == REJECTED else ""
-    return _Verdict(reason, PERHAPS_OFF_BODY if PERHAPS_OFF_BODY in row.flags.split(";") else "")
+    return _Verdict(reason, PERHAPS_OFF_BODY if PERHAPS_OFF_BODY in row["flags"].split(";") else "")
 
 
 def _cause(error: LesionGraphError) -> str:
