@@ -68,7 +68,9 @@ def _check_on_images(found: MiningResult, former: MiningResult, progress: Progre
             if verdict.reason:
                 lesions.loc[index, ["status", "reason"]] = [REJECTED, verdict.reason]
             if verdict.flag:
-                flags = [flag for flag in lesions.loc[index, "flags"].split(";") if flag not in ("", verdict.flag)]
+                flags = [
+                    flag for flag in lesions.loc[index, "flags"].split(";") if flag not in ("", verdict.flag)
+                ]
                 lesions.loc[index, "flags"] = ";".join([*flags, verdict.flag])
         done += len(marks)
         progress("check marks on their images", done, len(todo))
@@ -123,7 +125,8 @@ def _content_key(tables: MiningResult) -> str:
 
 
 def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:
-    report.counts.update(found.counts)
+    # per reason they are listed under `rejected`, there with what the images showed
+    report.counts.update({k: n for k, n in found.counts.items() if not k.startswith("rejected: ")})
     kept = found.lesions[found.lesions.status == KEPT]
     report.counts["marks kept"] = len(kept)
     for source, number in kept.source.value_counts().items():

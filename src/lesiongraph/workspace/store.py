@@ -221,7 +221,8 @@ class Workspace:
             part.rename(target)
             self._point(stage, {"folder": target.name, "key": key})
         except BaseException as error:
-            shutil.rmtree(part, ignore_errors=True)
+            for folder in (part, target):  # the pointer itself may be what found no room
+                shutil.rmtree(folder, ignore_errors=True)
             if is_disk_full(error):
                 raise DiskFullError(self.path) from error
             raise
