@@ -10,12 +10,9 @@ import contextlib
 import errno
 import fcntl
 import json
-import multiprocessing
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +21,7 @@ import pandas as pd
 from lesiongraph.errors import DiskFullError, UsageError, WorkspaceBusyError
 from lesiongraph.phantom.patient import PatientTask, make_patient
 from lesiongraph.phantom.truth import README, merge_tables
+from lesiongraph.processes import worker_pool
 
 Progress = Callable[[str, int, int], None]
 
@@ -125,31 +123,9 @@ def _run(tasks: list[PatientTask], workers: int) -> Iterator[None]:
             make_patient(task)
             yield
         return
-    # spawn: a fork of a process that holds torch's or BLAS's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(workers, len(tasks)), mp_context=context, initializer=_leave_with_parent
-    ) as pool:
-        futures = [pool.submit(make_patient, task) for task in tasks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _leave_with_parent() -> None:
-    """End this worker when the parent is killed; it would otherwise wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    with worker_pool(min(workers, len(tasks))) as pool:
+        for future in as_completed([pool.submit(make_patient, task) for task in tasks]):
+            yield future.result()
 
 
 @contextlib.contextmanager

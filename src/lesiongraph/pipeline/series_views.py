@@ -6,9 +6,8 @@ Reading and decoding is most of the work, so it is what the processes share; sco
 from __future__ import annotations
 
 import math
-import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -20,6 +19,7 @@ from lesiongraph.errors import LesionGraphError
 from lesiongraph.imaging import body_mask, relative_xy
 from lesiongraph.lesion import BoundingBox
 from lesiongraph.mining import MiningResult, SliceReader, open_series
+from lesiongraph.processes import worker_pool
 
 _SLICES_AT_ONCE = 8
 _USUAL_SPACING_MM = 0.8
@@ -72,8 +72,7 @@ def view_all(jobs: Sequence[SeriesJob], workers: int) -> Iterator[SeriesView]:
     if workers <= 1 or len(jobs) <= 2:
         yield from map(view_series, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with worker_pool(min(workers, len(jobs))) as pool:
         stream = iter(jobs)
         ahead: list[Future[SeriesView]] = [pool.submit(view_series, j) for j in islice(stream, 2 * workers)]
         while ahead:
