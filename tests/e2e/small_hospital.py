@@ -43,7 +43,7 @@ def write_hospital(out: Path, patients: Sequence[str] = PATIENTS) -> Path:
 
 def write_study(folder: Path, patient: str, date: str, shift: int = 0) -> None:
     """Write one study: ten slices and the report on them."""
-    rng = np.random.default_rng([int(date), shift])
+    rng = np.random.default_rng([int(date), *patient.encode()])
     about = {"PatientID": patient, "StudyInstanceUID": uid(patient, date), "StudyDate": date}
     names = []
     for index in range(SLICES):

@@ -61,7 +61,7 @@ def test_other_files_are_counted(mined, study):
     (study / "empty").touch()
     report, catalogue = mined()
     assert report["counts"]["not DICOM"] >= 1
-    assert report["counts"]["kept"] == len(catalogue) == MARKS
+    assert report["counts"]["marks kept"] == len(catalogue) == MARKS
 
 
 @pytest.mark.parametrize("key_slice", [True, False])

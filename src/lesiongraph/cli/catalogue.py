@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 def catalogue(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE, csv: CsvOption = None, json: JsonFlag = False
 ) -> None:
-    """List every mark, kept and rejected, with its location where `locate` has run."""
+    """List every mark, kept and rejected.
+
+    With its location where `locate` has run. On a terminal some columns, with --csv all.
+    """
     from lesiongraph.pipeline.catalogue import catalogue_report, catalogue_table
     from lesiongraph.workspace import Workspace
 

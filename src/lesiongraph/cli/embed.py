@@ -23,7 +23,10 @@ def embed(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Embed every kept lesion that has an image; before `train` only the initial feature is made."""
+    """Embed every kept lesion that has an image.
+
+    Before `train` has run, only the initial feature of the packaged trunk is made.
+    """
     from lesiongraph.pipeline.embed import embed as run
     from lesiongraph.workspace import Workspace
 

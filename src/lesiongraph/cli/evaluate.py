@@ -40,7 +40,11 @@ def evaluate(
     seed: SeedOption = 0,
     json: Annotated[Path | None, typer.Option("--json", help="Write the row as JSON; - prints it.")] = None,
 ) -> None:
-    """Score a feature as Table 1 does: retrieval errors, clustering, classification (percent)."""
+    """Score a feature as Table 1 does.
+
+    Retrieval errors, clustering, classification, in percent, over the typed lesions of a split that are not
+    noisy.
+    """
     from lesiongraph.pipeline.evaluate import evaluate as run
     from lesiongraph.workspace import Workspace
 

@@ -19,7 +19,10 @@ def info(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show versions, packaged weights, and the stages and counts of a workspace."""
+    """Show versions, weights and what a workspace holds.
+
+    Works without a workspace, too.
+    """
     from lesiongraph.pipeline.info import describe
 
     facts = describe(workspace)

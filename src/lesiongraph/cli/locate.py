@@ -25,7 +25,10 @@ def locate(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")] = 2,
     json: JsonFlag = False,
 ) -> None:
-    """Give each lesion x and y from the body mask, and z from SSBR (packaged weights by default)."""
+    """Give each lesion its x, y and z in the body.
+
+    x and y from the body mask, z from SSBR (the packaged weights unless --weights or --fit says otherwise).
+    """
     from lesiongraph.errors import UsageError
     from lesiongraph.pipeline.locate import locate as run
     from lesiongraph.workspace import Workspace

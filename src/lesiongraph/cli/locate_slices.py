@@ -25,7 +25,10 @@ def locate_slices(
     weights: Annotated[Path | None, typer.Option("--weights", help="SSBR weights to use.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Score every slice: one row with path, slice, score, z, confidence and flag."""
+    """Say where in the body loose slices lie.
+
+    One row a slice: path, slice, score, z, confidence, flag. Needs no workspace.
+    """
     from lesiongraph.pipeline.locate_slices import locate_slices as run
 
     with progress() as callback:

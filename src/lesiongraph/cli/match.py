@@ -24,7 +24,11 @@ def match(
     csv: CsvOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Group each patient's lesions by Algorithm 1: patient, group, lesion, study, study_date, distance."""
+    """Group each patient's lesions over time.
+
+    Algorithm 1. Columns: patient, group, lesion, study, study_date, distance (to the nearest lesion of the
+    group).
+    """
     from lesiongraph.pipeline.match import match as run
     from lesiongraph.workspace import Workspace
 

@@ -29,7 +29,11 @@ def mine(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Read lesion marks from the sources into the catalogue; sources add up over runs."""
+    """Read lesion marks into the catalogue; sources add up.
+
+    A mark met again changes nothing. Marks that cannot stand stay in the catalogue as rejected, with the
+    reason.
+    """
     from lesiongraph.pipeline.mine import mine as run
     from lesiongraph.workspace import Workspace
 

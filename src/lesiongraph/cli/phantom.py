@@ -24,7 +24,11 @@ def phantom(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
     json: JsonFlag = False,
 ) -> None:
-    """Write a synthetic hospital as DICOM: CT series, marks as SR and GSPS, the truth in a side file."""
+    """Write a synthetic hospital as DICOM.
+
+    CT series, the radiologist's marks as SR and GSPS, and the truth in a side file that mining never reads.
+    A run that was killed goes on where it stopped.
+    """
     from lesiongraph.pipeline.phantom import write_phantom
 
     with progress() as callback:

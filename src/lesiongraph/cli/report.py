@@ -24,7 +24,10 @@ def report(
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Draw the paper's figures from this workspace into one HTML file and print its path last."""
+    """Draw the paper's figures into one HTML page.
+
+    Its path is printed last, on a line of its own.
+    """
     from lesiongraph.pipeline.report import write_report
     from lesiongraph.workspace import Workspace
 

@@ -27,7 +27,10 @@ def search(
     csv: CsvOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Rank the lesions nearest to a query: rank, lesion, patient, type, distance."""
+    """Rank the lesions nearest to one lesion.
+
+    Columns: rank, lesion, patient, type, distance.
+    """
     from lesiongraph.pipeline.search import search as run
     from lesiongraph.workspace import Workspace
 

@@ -32,7 +32,10 @@ def train(
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Pseudo-labels from the seeds, sequences A–E, triplet network, one refinement."""
+    """Learn the lesion embedding.
+
+    Pseudo-labels from the seeds, sequences A–E, triplet network, one refinement.
+    """
     from lesiongraph.pipeline.train import train as run
     from lesiongraph.recipe import override
     from lesiongraph.recipe import preset as find_preset

@@ -125,8 +125,9 @@ def _content_key(tables: MiningResult) -> str:
 
 
 def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:
-    # per reason they are listed under `rejected`, there with what the images showed
-    report.counts.update({k: n for k, n in found.counts.items() if not k.startswith("rejected: ")})
+    # kept and rejected are counted again below: the images have had their say by then
+    judged = ("kept", "rejected")
+    report.counts.update({k: n for k, n in found.counts.items() if k.partition(":")[0] not in judged})
     kept = found.lesions[found.lesions.status == KEPT]
     report.counts["marks kept"] = len(kept)
     for source, number in kept.source.value_counts().items():
