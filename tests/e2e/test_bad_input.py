@@ -363,6 +363,24 @@ def test_damaged_weights(cli, workspace, small_hospital, tmp_path, content):
         assert str(tmp_path) in ran.err
 
 
+def test_a_training_that_diverges(cli, workspace):
+    with every_file(workspace):
+        ran = cli(
+            "train",
+            "-w",
+            workspace,
+            "--set",
+            "learning_rate=1e30",
+            "--set",
+            "t_low=0.5",
+            "--set",
+            "t_high=0.5",
+        )
+    assert ran.code == 1
+    assert "learning rate" in ran.err
+    assert "Traceback" not in ran.err
+
+
 # --- the disk ----------------------------------------------------------------------------------------
 
 

@@ -138,6 +138,38 @@ def test_a_training_killed_late_is_taken_up(worked_workspace, tmp_path, small_ho
     assert not list((killed / "scratch").iterdir())
 
 
+def test_workers_leave_with_the_process_that_was_killed(worked_workspace, tmp_path):
+    workspace = workspace_before("locate", worked_workspace, tmp_path / "w")
+    process = start("locate", "--workers", "2", "-w", workspace)
+    deadline = time.monotonic() + LONGEST_S
+    while len(group(process.pid)) < 3 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    met = len(group(process.pid))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(LONGEST_S)
+    while group(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = group(process.pid)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert met >= 3
+    assert not left
+    process.communicate(timeout=LONGEST_S)
+
+
+def group(leader: int) -> list[int]:
+    """Return the living processes of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # gone while we looked
+            continue
+        if int(fields[2]) == leader and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
 def test_a_report_killed_is_written_again(worked_workspace, tmp_path):
     workspace = Path(shutil.copytree(worked_workspace, tmp_path / "w"))
     before = results(workspace)

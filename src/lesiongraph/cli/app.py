@@ -54,6 +54,8 @@ def _run() -> int:
         return _say(INTERRUPTED)
     except OSError as error:
         return _say(_system_error(error))
+    except FloatingPointError as error:  # training diverged: the message names the number to change
+        return _say(str(error))
     except Exception as error:
         if not hasattr(error, "show"):  # an error of ours, not of the caller: the traceback helps to mend it
             raise

@@ -235,10 +235,18 @@ class Workspace:
         return folder / name
 
     def write_run_report(self, verb: str, report: dict[str, Any]) -> None:
-        """Keep the last run report of a verb."""
+        """Keep the last run report of a verb.
+
+        The result is on disk by then: if only its report finds no room, the report says so in its notes.
+        """
         folder = self.path / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / f"{verb}.json", json.dumps(report, indent=2, default=_plain) + "\n")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(folder / f"{verb}.json", json.dumps(report, indent=2, default=_plain) + "\n")
+        except (DiskFullError, OSError) as error:
+            if not is_disk_full(error):
+                raise
+            report["notes"].append("the disk is full: the result was kept, this report was not")
 
     def read_run_reports(self) -> dict[str, Any]:
         """Return the last run report of each verb."""
