@@ -46,7 +46,7 @@ def kill_after(seconds: float, *arguments: object) -> bool:
     """Kill a run after some seconds; return whether it was still under way."""
     process = start(*arguments)
     time.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=LONGEST_S)
     return process.returncode == -signal.SIGKILL
 
@@ -59,7 +59,7 @@ def kill_at_part(folder: Path, *arguments: object) -> bool:
     while process.poll() is None and time.monotonic() < deadline and not met:
         met = any(folder.rglob("*.part"))
         time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=LONGEST_S)
     return met
 
@@ -131,7 +131,7 @@ def test_a_training_killed_late_is_taken_up(worked_workspace, tmp_path, small_ho
         if any(killed.glob("scratch/training-*/*")):
             break
         time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.communicate(timeout=LONGEST_S)
     finish(*command, "-w", killed)
     assert results(killed) == results(clean)
@@ -145,7 +145,7 @@ def test_workers_leave_with_the_process_that_was_killed(worked_workspace, tmp_pa
     while len(group(process.pid)) < 3 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     met = len(group(process.pid))
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait(LONGEST_S)
     while group(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
