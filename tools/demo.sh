@@ -2,7 +2,7 @@
 # The whole chain on a phantom hospital; prints the report's path last. Usage: demo.sh FOLDER
 set -euo pipefail
 out="$1"
-patients="${DEMO_PATIENTS:-30}"
+patients="${DEMO_PATIENTS:-48}"
 seed="${DEMO_SEED:-7}"
 hospital="$out/hospital"
 workspace="$out/workspace"

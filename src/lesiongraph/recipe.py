@@ -73,7 +73,10 @@ class MatchingRecipe:
     """Algorithm 1 (Sec. 5.1, 6.1)."""
 
     t1: float = 0.1  # Sec. 6.1: intra-study threshold
-    t2: float = 0.15  # ours: the paper varies T2 to draw Fig. 8; `match` states which value it used
+    # The paper varies T2 to draw Fig. 8. None: the median distance of a lesion to its nearest lesion of
+    # another patient, which is never the same lesion (ours, ADR 6); `match` states the value it used.
+    t2: float | None = None
+    t2_alone: float = 0.5  # ours: in an archive of one patient
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,6 @@ DEMO = dataclasses.replace(
         steps=600,
         step_drop=450,
         refinement_steps=150,
-        learning_rate=0.02,
-        learning_rate_low=0.002,
     ),
 )
 PRESETS = {preset.name: preset for preset in (PAPER, FAST, DEMO)}
@@ -181,6 +182,8 @@ def _parse(text: str, old: object, key: str) -> object:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
                 text.lower()
             ]
+        if old is None:  # a number that is chosen from the data unless it is set
+            return float(text)
         if isinstance(old, tuple):
             values = tuple(float(part) for part in text.split(","))
             if len(values) != len(old):

@@ -9,7 +9,6 @@ def blobs(rng: np.random.Generator, n: int, types: list[str]) -> tuple[np.ndarra
     labels = np.arange(n) % len(types)
     features = rng.normal(size=(n, 4))
     features[:, 0] += 8 * labels
-    features[:, 1] *= 1e4  # a dimension of another magnitude that says nothing
     return features, np.array(types)[labels]
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from lesiongraph.errors import NotEnoughDataError
@@ -34,13 +32,12 @@ class PseudoLabels:
 
 
 class TypeClassifier:
-    """RBF-kernel SVM on standardised features.
+    """RBF-kernel SVM on features as they come: unit vectors, each scale of the trunk already normalised.
 
-    Each feature dimension is standardised over the seeds (zero mean, unit variance) because the four
-    scales of the trunk differ in magnitude by orders, and an RBF kernel with one width would otherwise see
-    only the largest. `gamma` is 1 / (D × variance), which is then 1 / D. The paper states neither C nor
-    gamma; C = 10 is ours, and `fit(..., patients=...)` chooses C among 1, 10, 100 by cross-validation in
-    which no patient is on both sides.
+    Standardising each dimension over a few dozen seeds blows up the quiet ones; on a phantom hospital with
+    51 seeds it labelled 148 of 149 lesions "lung". `gamma` is 1 / (D × variance). The paper states neither
+    C nor gamma; C = 10 is ours, and `fit(..., patients=...)` chooses C among 1, 10, 100 by cross-validation
+    in which no patient is on both sides.
 
     Source
     ------
@@ -49,7 +46,7 @@ class TypeClassifier:
 
     def __init__(self, penalty: float = 10.0) -> None:
         self.penalty = penalty
-        self._model: Pipeline | None = None
+        self._model: SVC | None = None
 
     def fit(
         self, features: ArrayLike, types: ArrayLike, *, patients: ArrayLike | None = None
@@ -83,7 +80,7 @@ class TypeClassifier:
             )  # fmt: skip
         if patients is not None:
             self.penalty = _choose_penalty(matrix, labels, np.asarray(patients))
-        self._model = _pipeline(self.penalty).fit(matrix, labels)
+        self._model = _machine(self.penalty).fit(matrix, labels)
         return self
 
     @property
@@ -109,18 +106,15 @@ class TypeClassifier:
         confidence = shares.max(axis=1) / shares.sum(axis=1)
         return PseudoLabels(np.asarray(model.classes_)[decisions.argmax(axis=1)].astype(np.str_), confidence)
 
-    def _fitted(self) -> Pipeline:
+    def _fitted(self) -> SVC:
         if self._model is None:
             raise RuntimeError("TypeClassifier: call fit before predict")
         return self._model
 
 
-def _pipeline(penalty: float) -> Pipeline:
+def _machine(penalty: float) -> SVC:
     # break_ties makes the predicted class the one of the largest decision value, as `predict` here reads it.
-    return make_pipeline(
-        StandardScaler(),
-        SVC(kernel="rbf", C=penalty, gamma="scale", decision_function_shape="ovr", break_ties=True),
-    )
+    return SVC(kernel="rbf", C=penalty, gamma="scale", decision_function_shape="ovr", break_ties=True)
 
 
 def _choose_penalty(
@@ -133,10 +127,10 @@ def _choose_penalty(
             "Give more seeds, or call fit without patients.",
         )  # fmt: skip
     search = GridSearchCV(
-        _pipeline(1.0), {"svc__C": list(SEARCHED_PENALTIES)}, cv=GroupKFold(SEARCH_FOLDS), scoring="accuracy"
+        _machine(1.0), {"C": list(SEARCHED_PENALTIES)}, cv=GroupKFold(SEARCH_FOLDS), scoring="accuracy"
     )
     search.fit(matrix, labels, groups=patients)
-    return float(search.best_params_["svc__C"])
+    return float(search.best_params_["C"])
 
 
 def _matrix(features: ArrayLike) -> NDArray[np.float64]:

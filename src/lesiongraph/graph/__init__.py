@@ -3,9 +3,11 @@
 from lesiongraph.graph.algorithm1 import exclude, extract, merge, threshold
 from lesiongraph.graph.lesions import lesion_graph, to_edge_table, write_edge_table, write_graphml
 from lesiongraph.graph.matching import MatchResult, match_lesions, match_patients
+from lesiongraph.graph.thresholds import between_patients_threshold
 
 __all__ = [
     "MatchResult",
+    "between_patients_threshold",
     "exclude",
     "extract",
     "lesion_graph",

@@ -6,7 +6,13 @@ import networkx as nx
 import pandas as pd
 
 from lesiongraph.errors import UnknownPatientError
-from lesiongraph.graph import MatchResult, match_patients, write_edge_table, write_graphml
+from lesiongraph.graph import (
+    MatchResult,
+    between_patients_threshold,
+    match_patients,
+    write_edge_table,
+    write_graphml,
+)
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.recipe import MatchingRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
@@ -35,8 +41,10 @@ def match(
     if patient is not None and patient not in set(known):
         raise UnknownPatientError(patient, known.nunique())
     recipe = MatchingRecipe()
-    t1, t2 = recipe.t1 if t1 is None else t1, recipe.t2 if t2 is None else t2
+    t1 = recipe.t1 if t1 is None else t1
+    t2 = _chosen_t2(vectors, recipe, report) if t2 is None else t2
     report.details.update(t1=t1, t2=t2, feature=feature)
+    report.notes.append(f"T1 = {t1:.3g}, T2 = {t2:.3g}, distances of the {feature} feature")
     with workspace.lock():
         key = fingerprint(workspace.key(feature), feature, t1, t2)
         report.already_done = workspace.is_current("groups", key)
@@ -59,6 +67,17 @@ def match(
         )
         workspace.write_run_report("match", report.finish().as_dict())
     return rows, report
+
+
+def _chosen_t2(vectors: Vectors, recipe: MatchingRecipe, report: RunReport) -> float:
+    """T2 of the recipe, else from the distances between patients (ADR 6)."""
+    if recipe.t2 is not None:
+        return recipe.t2
+    found = between_patients_threshold(vectors.matrix, vectors.lesions.patient_id)
+    if found is None:
+        report.notes.append("one patient only: T2 cannot be chosen from the data; --t2 sets it")
+        return recipe.t2_alone
+    return round(max(found, recipe.t1), 4)
 
 
 def _rows(vectors: Vectors, result: MatchResult) -> pd.DataFrame:
