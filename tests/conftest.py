@@ -11,19 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "e2e"))
+from stages import STAGES
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share two cores
-
-NUMBERS = {"steps": 12, "refinement_steps": 4, "sequences_per_batch": 6, "t_low": 0.5, "t_high": 0.5}
-TRAINING = tuple(word for key, value in NUMBERS.items() for word in ("--set", f"{key}={value}"))
-STAGES = (
-    ("locate", "--workers", "1"),
-    ("train", "--preset", "demo", *TRAINING),
-    ("embed",),
-    ("match",),
-)
 
 
 class Ran(NamedTuple):

@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lesiongraph.imaging import plain_from_stated_xy
+from lesiongraph.workspace import Workspace
+
 BIN = Path(sys.executable).parent
 REFERENCE_ROW = {"type_are": 25.2, "location_are": 2.67, "size_are": 9.3, "purity": 67.6, "nmi": 38.7}
 
@@ -28,6 +31,7 @@ def main(data: Path, out: Path) -> None:
     lesions = pd.read_csv(out / "catalogue.csv", dtype={"patient_id": str}, low_memory=False)
     _marks(lesions)
     _official_rows(data, out)
+    _landmarks(out)
     _stated_locations(lesions)
     _merge(out)
     _location_row(data, out)
@@ -79,16 +83,31 @@ def _mined(source: Path, workspace: Path) -> pd.DataFrame:
     return pd.read_csv(workspace / "catalogue.csv", low_memory=False)
 
 
+def _landmarks(out: Path) -> None:
+    """z of the organs that structure sets name."""
+    workspace = Workspace(out / "workspace")
+    rows = workspace.open("locations", "locate").read_table("landmarks")
+    print("## z of named organs (top, bottom), one row a structure\n")
+    _table(rows[["name", "z_top", "z_bottom"]].round(3).sort_values("z_top"))
+
+
 def _stated_locations(lesions: pd.DataFrame) -> None:
     print("## Our (x, y, z) against the stated ones, where images are\n")
     both = lesions[lesions.x.notna() & lesions.x_stated.notna()]
+    stated = both[["x_stated", "y_stated"]].to_numpy()
+    plain = np.array([plain_from_stated_xy((x, y)) for x, y in stated])
     for axis in "xyz":
-        off = (both[axis] - both[f"{axis}_stated"]).to_numpy()
-        print(
-            f"- {axis}: n = {len(off)}, median |difference| {np.median(np.abs(off)):.3f}, "
-            f"90th percentile {np.percentile(np.abs(off), 90):.3f}, median difference {np.median(off):+.3f}"
-        )
+        _difference(f"{axis}, as stated", (both[axis] - both[f"{axis}_stated"]).to_numpy())
+    for i, axis in enumerate("xy"):
+        _difference(f"{axis}, the authors' rescaling undone", both[axis].to_numpy() - plain[:, i])
     print()
+
+
+def _difference(name: str, off: np.ndarray) -> None:
+    print(
+        f"- {name}: n = {len(off)}, median |difference| {np.median(np.abs(off)):.3f}, "
+        f"90th percentile {np.percentile(np.abs(off), 90):.3f}, median difference {np.median(off):+.3f}"
+    )
 
 
 def _merge(out: Path) -> None:

@@ -174,7 +174,7 @@ def test_json_stands_alone_on_standard_output(cli, workspace, tmp_path):
 
 
 def test_each_stage_run_twice_changes_nothing_and_says_so(cli, workspace, small_hospital):
-    from conftest import STAGES
+    from stages import STAGES
 
     for verb, *options in (("mine", str(small_hospital)), *STAGES):
         with every_file(workspace):

@@ -327,7 +327,7 @@ def test_workspaces_that_are_none(cli, small_hospital, tmp_path, verb, kind):
 )
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_result_is_named_and_can_be_made_again(cli, workspace, pattern, verb, damage):
-    from conftest import STAGES
+    from stages import STAGES
 
     path = next(workspace.glob(pattern))
     path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -405,7 +405,7 @@ def small_disk(tmp_path):
 
 
 def stages_run(small_hospital: Path) -> dict[str, tuple[str, ...]]:
-    from conftest import STAGES
+    from stages import STAGES
 
     return {"mine": ("mine", str(small_hospital))} | {verb: (verb, *options) for verb, *options in STAGES}
 
