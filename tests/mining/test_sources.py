@@ -247,3 +247,34 @@ def test_merging_looks_the_slice_up_again(tmp_path: Path) -> None:
         assert len(merged.slices) == 6
     assert merge_results([]).lesions.empty
     assert uid("series") in set(merged.slices["series_instance_uid"])
+
+
+def test_a_mark_with_its_image_wins_over_one_without(archive: Path) -> None:
+    result = mine_sources([archive])
+    stated = mine_sources([archive])
+    stated.lesions = stated.lesions.assign(slice_index=-1, image="", source_path="/a/table/read/first")
+    for order in ([stated, result], [result, stated]):
+        assert (merge_results(order).lesions["slice_index"] == result.lesions["slice_index"]).all()
+
+
+def test_a_report_replaced_since_the_last_run_stays_replaced(archive: Path) -> None:
+    before = mine_sources([archive])
+    old = Dataset()
+    old.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.33"
+    old.ReferencedSOPInstanceUID = uid("sr")
+    one_series, study = Dataset(), Dataset()
+    one_series.ReferencedSOPSequence = Items([old])
+    study.ReferencedSeriesSequence = Items([one_series])
+    images = sorted(before.slices["sop_instance_uid"])
+    amended = sr_document([bidirectional(images[0], LONG, SHORT)], name="amended")
+    amended.PredecessorDocumentsSequence = Items([study])
+    save(amended, archive / "reports" / "amended")
+    merged = merge_results([mine_sources([archive]), before])
+    reports = merged.lesions[merged.lesions["source"] == "SR"].set_index("source_path")["status"]
+    assert KEPT not in set(reports[[str(archive / "reports" / "sr")]])
+    assert reports[str(archive / "reports" / "amended")] == KEPT
+
+
+def test_a_bad_roi_pattern_is_an_error_not_a_rejected_object(archive: Path) -> None:
+    with pytest.raises(UsageError, match="regular expression"):
+        mine_sources([archive], roi_pattern="(")

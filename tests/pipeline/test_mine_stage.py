@@ -47,3 +47,17 @@ def test_a_mark_in_the_air(tmp_path, centre_x, status, reason, flag):
         assert found.reason.tolist() == ["", reason]
         assert found["flags"].tolist() == ["", flag]
         assert sum(report.rejected.values()) == (status == "rejected")
+
+
+@pytest.mark.parametrize("first", ["image absent", "image unreadable"])
+def test_a_mark_whose_image_comes_later_is_judged_then(tmp_path, first):
+    hospital(tmp_path / "dicom", 32.0)
+    image = tmp_path / "dicom" / "ct"
+    whole = image.read_bytes()
+    workspace = Workspace(tmp_path / "w")
+    image.unlink() if first == "image absent" else image.write_bytes(whole[:-3000])
+    mine(workspace, [tmp_path / "dicom"])
+    assert set(rows(workspace).status) == {"rejected"}
+    image.write_bytes(whole)
+    mine(workspace, [tmp_path / "dicom"])
+    assert rows(workspace).reason.tolist() == ["", OFF_BODY]

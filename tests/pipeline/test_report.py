@@ -82,7 +82,7 @@ def _write_vectors(workspace: Workspace, kept: pd.DataFrame, stage: str, rng: np
     with workspace.write(stage, "v") as folder:
         folder.write_table("ids", kept[["lesion_id"]])
         folder.write_array("vectors", vectors.astype(np.float32))
-        folder.write_json("origin", {"catalogue": "c"})
+        folder.write_json("origin", {"catalogue": "c", "model": "m"})
 
 
 def _write_model(workspace: Workspace, kept: pd.DataFrame) -> None:

@@ -36,12 +36,16 @@ def train(
 
     Pseudo-labels from the seeds, sequences A–E, triplet network, one refinement.
     """
+    from lesiongraph.errors import UsageError
     from lesiongraph.pipeline.train import train as run
     from lesiongraph.recipe import override
     from lesiongraph.recipe import preset as find_preset
     from lesiongraph.workspace import Workspace
 
     recipe = override(find_preset(preset), _pairs(changes or []))
+    for section in ("ssbr", "matching", "evaluation"):
+        if getattr(recipe, section) != getattr(find_preset(preset), section):
+            raise UsageError(f"--set {section}.…: training uses the sections embedding and imaging only.")
     with progress() as callback:
         report = run(Workspace(workspace), recipe, vgg16=vgg16, init=init, rng_seed=seed, progress=callback)
     show_report(report, json)

@@ -25,7 +25,7 @@ from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, Landmark, RejectedMark, SourceObject
-from lesiongraph.mining.result import MiningResult
+from lesiongraph.mining.result import REPLACED, MiningResult
 from lesiongraph.mining.rtstruct import read_rtstruct
 from lesiongraph.mining.seg import read_seg
 from lesiongraph.mining.sr import read_sr
@@ -111,7 +111,7 @@ def _complete(row: Row, archive: DicomArchive, superseded: set[str]) -> None:
     report of an earlier visit: its marks stand.
     """
     if row["source_path"] in superseded and row["status"] == KEPT:
-        row |= {"status": REJECTED, "reason": "replaced by a later version of its report"}
+        row |= {"status": REJECTED, "reason": REPLACED}
     series = archive.series.get(str(row["series_instance_uid"]))
     if series is not None:
         row["patient_sex"] = row["patient_sex"] or series.patient_sex

@@ -11,6 +11,7 @@ import pandas as pd
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
 
 AGAIN = "the same mark again"
+REPLACED = "replaced by a later version of its report"
 
 
 def _empty(schema: dict[str, str]) -> pd.DataFrame:
@@ -31,9 +32,10 @@ class MiningResult:
 def merge_results(results: Sequence[MiningResult]) -> MiningResult:
     """Return all results as one, each lesion, series and slice once, in a fixed order.
 
-    The same object met in two sources gives the same lesion id: a kept row wins over a rejected one, and
-    the other is counted as `the same mark again`. A series met twice keeps its fullest version; the slice
-    index of its lesions is looked up again, since slices may have come in between.
+    The same object met in two sources gives the same lesion id: one whose report was replaced stays
+    rejected, else a kept row wins over a rejected one, and one with its image over one without; the other
+    is counted as `the same mark again`. A series met twice keeps its fullest version; the slice index of
+    its lesions is looked up again, since slices may have come in between.
     """
     lesions = _joined([result.lesions for result in results], LESIONS)
     series = _joined([result.series for result in results], SERIES)
@@ -42,8 +44,8 @@ def merge_results(results: Sequence[MiningResult]) -> MiningResult:
     for result in results:
         counts.update(result.counts)
 
-    lesions = lesions.sort_values(["status", "source_path"], kind="stable")  # kept before rejected
-    once = lesions.drop_duplicates("lesion_id")
+    once = lesions.assign(_rank=_rank(lesions)).sort_values(["_rank", "source_path"], kind="stable")
+    once = once.drop_duplicates("lesion_id").drop(columns="_rank")
     if len(lesions) > len(once):
         counts[AGAIN] += len(lesions) - len(once)
     slices = _slices_of_fullest(results)
@@ -65,6 +67,13 @@ def merge_results(results: Sequence[MiningResult]) -> MiningResult:
 def _joined(frames: Sequence[pd.DataFrame], schema: dict[str, str]) -> pd.DataFrame:
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True) if filled else _empty(schema)
+
+
+def _rank(lesions: pd.DataFrame) -> pd.Series[int]:
+    """Return which row of one mark to believe, the lowest first: the one that knows most."""
+    rejected, without_image = lesions["status"] != KEPT, lesions["slice_index"] < 0
+    replaced = lesions["reason"] == REPLACED  # the run that saw the later version knows more
+    return (2 * rejected + without_image).where(~replaced, -1)
 
 
 def _slices_of_fullest(results: Sequence[MiningResult]) -> pd.DataFrame:

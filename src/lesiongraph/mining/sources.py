@@ -10,6 +10,7 @@ from lesiongraph.mining.deeplesion import mine_deeplesion
 from lesiongraph.mining.dicom_folder import mine_dicom
 from lesiongraph.mining.mask_csv import mine_mask_csv
 from lesiongraph.mining.result import MiningResult, merge_results
+from lesiongraph.mining.structures import compile_roi_pattern
 from lesiongraph.mining.subsets import assign_subsets
 
 DEEPLESION_TABLE = "DL_info.csv"
@@ -36,10 +37,11 @@ def mine_sources(
     SourceNotFoundError
         If a source does not exist or holds nothing of the kind.
     UsageError
-        If no source is given.
+        If no source is given, or `roi_pattern` is no regular expression.
     """
     if not sources:
         raise UsageError("No source given; expected at least one folder or CSV to mine.")
+    compile_roi_pattern(roi_pattern)  # here, since an error inside one object only rejects that object
     results: list[MiningResult] = []
     dicom_folders: list[Path] = []
     for done, source in enumerate(sources, 1):

@@ -38,10 +38,12 @@ def embed(workspace: Workspace, *, vgg16: Path | None = None, progress: Progress
     """
     report = RunReport("embed")
     with workspace.lock():
-        patches = ensure_patches(workspace, ImagingRecipe(), report, progress)
         if workspace.has("model"):
+            about = workspace.open("model", "train").read_json("about")
+            patches = ensure_patches(workspace, ImagingRecipe(**about.get("imaging", {})), report, progress)
             _embed_all(workspace, patches, vgg16, report, progress)
         else:
+            patches = ensure_patches(workspace, ImagingRecipe(), report, progress)
             trunk = open_trunk(DEMO.embedding.trunk, report)
             former = workspace.key("initial")
             ensure_features(workspace, patches, trunk, DEMO.embedding.roi_size, progress)
@@ -68,7 +70,8 @@ def _embed_all(
             model = TrainedEmbedder.load(path)
             features = None
         else:
-            trunk = open_trunk(recipe.trunk, report, vgg16=vgg16)
+            init = "scratch" if about["trunk_origin"] == "scratch" else "imagenet"
+            trunk = open_trunk(recipe.trunk, report, vgg16=vgg16, init=init)
             model = TrainedEmbedder.load(path, trunk)
             features = ensure_features(workspace, patches, trunk, recipe.roi_size, progress)
         vectors = embed_with(model, patches, features, progress)

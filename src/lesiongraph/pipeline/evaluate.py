@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesiongraph.errors import NotEnoughDataError, TableSchemaError, UsageError
+from lesiongraph.errors import NotEnoughDataError, StageMissingError, TableSchemaError, UsageError
 from lesiongraph.evaluation import (
     PrecisionRecallCurve,
     classification_accuracy,
@@ -93,12 +93,19 @@ def feature_vectors(workspace: Workspace, feature: str, location: str = "stated"
     """Return the vectors that retrieval ranks by; location and size need no image.
 
     Location and size come unscaled here: each dimension is divided by its maximum over the rows scored.
+
+    Raises
+    ------
+    StageMissingError
+        If `embed` has not run, or, for the location, no lesion has one.
     """
     if feature in ("embedding", "initial"):
         return read_vectors(workspace, feature, location)
     lesions = kept_lesions(workspace, location)
     columns = ["lx", "ly", "lz"] if feature == "location" else ["long_mm", "short_mm"]
     known = lesions[columns].notna().all(axis=1)
+    if feature == "location" and not known.any():
+        raise StageMissingError("location of any lesion", "locate", workspace.path)
     lesions = lesions[known].reset_index(drop=True)
     return Vectors(lesions[columns].to_numpy(float), lesions)
 
@@ -172,7 +179,8 @@ def _with_cues(lesions: pd.DataFrame, rows: np.ndarray, report: RunReport) -> np
 def _scaled(vectors: Vectors, rows: np.ndarray, feature: str) -> np.ndarray:
     """Divide each dimension of location and size by its maximum over the rows scored (Sec. 6.1)."""
     if feature in ("location", "size"):
-        return np.asarray(vectors.matrix / vectors.matrix[rows].max(axis=0))
+        top = vectors.matrix[rows].max(axis=0)
+        return np.asarray(vectors.matrix / np.where(top > 0, top, 1.0))
     return vectors.matrix
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import pandas as pd
 
-from lesiongraph.errors import UnknownPatientError
+from lesiongraph.errors import UnknownPatientError, UsageError
 from lesiongraph.graph import (
     MatchResult,
     between_patients_threshold,
@@ -34,6 +34,8 @@ def match(
     ------
     UnknownPatientError
         If the patient has no embedded lesion.
+    UsageError
+        If T2 is below T1.
     """
     report = RunReport("match")
     vectors = read_vectors(workspace, feature)
@@ -42,7 +44,9 @@ def match(
         raise UnknownPatientError(patient, known.nunique())
     recipe = MatchingRecipe()
     t1 = recipe.t1 if t1 is None else t1
-    t2 = _chosen_t2(vectors, recipe, report) if t2 is None else t2
+    t2 = _chosen_t2(vectors, t1, recipe, report) if t2 is None else t2
+    if not 0 <= t1 <= t2:
+        raise UsageError(f"--t1 {t1:g} --t2 {t2:g}: expected T2 of at least T1, which is not below 0.")
     report.details.update(t1=t1, t2=t2, feature=feature)
     report.notes.append(f"T1 = {t1:.3g}, T2 = {t2:.3g}, distances of the {feature} feature")
     with workspace.lock():
@@ -69,15 +73,15 @@ def match(
     return rows, report
 
 
-def _chosen_t2(vectors: Vectors, recipe: MatchingRecipe, report: RunReport) -> float:
-    """T2 of the recipe, else from the distances between patients (ADR 6)."""
+def _chosen_t2(vectors: Vectors, t1: float, recipe: MatchingRecipe, report: RunReport) -> float:
+    """T2 of the recipe, else from the distances between patients (ADR 6); never below T1."""
     if recipe.t2 is not None:
         return recipe.t2
     found = between_patients_threshold(vectors.matrix, vectors.lesions.patient_id)
     if found is None:
         report.notes.append("one patient only: T2 cannot be chosen from the data; --t2 sets it")
-        return recipe.t2_alone
-    return round(max(found, recipe.t1), 4)
+        return max(recipe.t2_alone, t1)
+    return max(round(found, 4), t1)
 
 
 def _rows(vectors: Vectors, result: MatchResult) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def mine(
 
 def _check_on_images(found: MiningResult, former: MiningResult, progress: Progress) -> None:
     """Judge, in place, marks on their key slices: reject what cannot be read or lies off the body."""
-    checked = former.lesions.set_index("lesion_id")
+    checked = former.lesions[_was_judged(former.lesions)].set_index("lesion_id")
     lesions = found.lesions
     todo = lesions[(lesions.status == KEPT) & (lesions.slice_index >= 0)]
     series_rows = found.series.set_index("series_instance_uid", drop=False)
@@ -105,6 +105,11 @@ def _verdicts(
                 # where the field of view cuts the body, what lies outside the mask may still be patient
                 cut = body.flag == FLAG_CUT
                 yield index, _Verdict(flag=PERHAPS_OFF_BODY) if cut else _Verdict(reason=OFF_BODY)
+
+
+def _was_judged(lesions: pd.DataFrame) -> pd.Series[bool]:
+    """Whether an earlier run saw the mark on its pixels: not where the image was absent or unreadable."""
+    return (lesions.slice_index >= 0) & ((lesions.status == KEPT) | (lesions.reason == OFF_BODY))
 
 
 def _former_verdict(row: pd.Series) -> _Verdict:

@@ -70,7 +70,15 @@ class ReportContext:
         return PatchStore(self.workspace.open("patches", "embed").path / "patches")
 
     def tile(self, row: pd.Series, caption: str) -> Tile:
-        """Return the key slice of a lesion's patch."""
+        """Return the key slice of a lesion's patch.
+
+        Raises
+        ------
+        StageMissingError
+            If the lesion has no patch, since its pixels could no longer be read.
+        """
+        if row.lesion_id not in self.patches:
+            raise StageMissingError(f"patch of lesion {row.lesion_id}", "embed", self.workspace.path)
         patch = self.patches[row.lesion_id]
         return Tile(patch.hu[patch.hu.shape[0] // 2], patch.box, caption, row.type, patch.scale_mm)
 

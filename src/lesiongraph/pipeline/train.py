@@ -22,7 +22,7 @@ from lesiongraph.embedding import (
     refine,
     train_embedder,
 )
-from lesiongraph.errors import NotEnoughDataError
+from lesiongraph.errors import NotEnoughDataError, StageMissingError
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.catalogue import kept_lesions
 from lesiongraph.pipeline.embed import PatchRows, embed_with
@@ -62,13 +62,13 @@ def train(
     NotEnoughDataError
         If there are no typed seeds, too few pool lesions, or no lesion can be an anchor.
     StageMissingError
-        If nothing was mined or located.
+        If nothing was mined or located, or lesions were mined since.
     WeightsError
         If the trunk's weights are absent.
     """
     report = RunReport("train", rng_seed=rng_seed)
     with workspace.lock():
-        workspace.open("locations", "locate", "locations of the lesions")
+        _check_located(workspace)
         patches = ensure_patches(workspace, recipe.imaging, report, progress)
         trunk = open_trunk(recipe.embedding.trunk, report, vgg16=vgg16, init=init)
         key = fingerprint(
@@ -157,6 +157,14 @@ class _Chosen:
         return self._patches[int(self._rows[row])]
 
 
+def _check_located(workspace: Workspace) -> None:
+    """A lesion added since `locate` would otherwise be left out of the pool without a word."""
+    located = workspace.open("locations", "locate", "locations of the lesions").read_table("locations")
+    added = int((~kept_lesions(workspace).lesion_id.isin(located.lesion_id)).sum())
+    if added:
+        raise StageMissingError(f"location of {added} lesions mined since", "locate", workspace.path)
+
+
 def _training_set(workspace: Workspace, lesion_ids: list[str]) -> TrainingSet:
     lesions = kept_lesions(workspace).set_index("lesion_id", drop=False).loc[lesion_ids]
     lesions = lesions.reset_index(drop=True)
@@ -187,7 +195,8 @@ def _save(workspace: Workspace, key: str, model: TrainedEmbedder, run: _Run) -> 
     labels = pd.DataFrame({"lesion_id": ids, "type": run.labels.types, "confidence": run.labels.confidence})
     with workspace.write("model", key) as folder:
         model.save(folder.path / "embedder.safetensors")
-        folder.write_json("about", model.describe())
+        # `embed` must cut its patches as training did
+        folder.write_json("about", {**model.describe(), "imaging": dataclasses.asdict(run.recipe.imaging)})
         folder.write_array("history", np.array(model.history))
         folder.write_table("pseudo_labels", labels)
         folder.write_table("sequences", pd.DataFrame(ids[drawn], columns=list("ABCDE")))

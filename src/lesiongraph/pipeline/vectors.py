@@ -28,7 +28,8 @@ def read_vectors(workspace: Workspace, feature: str, location: str = "stated") -
     Raises
     ------
     StageMissingError
-        If `embed` (or, for the embedding, `train`) has not run, or the catalogue has changed since.
+        If `embed` (or, for the embedding, `train`) has not run, or the catalogue or the model
+        has changed since.
     UsageError
         If the feature has no stored vectors.
     """
@@ -37,7 +38,12 @@ def read_vectors(workspace: Workspace, feature: str, location: str = "stated") -
     if feature == "embedding" and not workspace.has("model"):
         workspace.open("model", "train", "trained embedding")  # raises, and names the verb that is due
     folder = workspace.open(feature, "embed", f"{feature} of the lesions")
-    if folder.read_json("origin")["catalogue"] != workspace.key("catalogue"):
+    origin = folder.read_json("origin")
+    if feature == "embedding" and origin["model"] != workspace.key("model"):
+        raise StageMissingError(
+            "embedding by the model as it is now (it was trained again since)", "embed", workspace.path
+        )
+    if origin["catalogue"] != workspace.key("catalogue"):
         raise StageMissingError(
             f"{feature} for the catalogue as it is now (sources were added since)", "embed", workspace.path
         )
