@@ -2,7 +2,7 @@
 # The whole chain on a phantom hospital; prints the report's path last. Usage: demo.sh FOLDER
 set -euo pipefail
 out="$1"
-patients="${DEMO_PATIENTS:-48}"
+patients="${DEMO_PATIENTS:-56}"
 seed="${DEMO_SEED:-7}"
 hospital="$out/hospital"
 workspace="$out/workspace"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import SsbrModel, TrainingVolume, locate_series, train_ssbr
+from lesiongraph.bodypart import SsbrModel, TrainingVolume, locate_series, train_ssbr, training_volumes
 from lesiongraph.lesion import KEPT, LOCATIONS
 from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.progress import Progress, silent
-from lesiongraph.pipeline.series_views import SeriesView, interval_mm, series_jobs, view_all
+from lesiongraph.pipeline.series_views import SeriesView, series_jobs, view_all
 from lesiongraph.recipe import SsbrRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
@@ -120,12 +120,9 @@ def _fitted(
         if len(jobs) > MOST_TRAINING_VOLUMES:
             chosen = np.random.default_rng(rng_seed).choice(len(jobs), MOST_TRAINING_VOLUMES, replace=False)
             jobs = [jobs[i] for i in sorted(chosen)]
-        volumes = []
+        volumes: list[TrainingVolume] = []
         for done, view in enumerate(view_all(jobs, workers), start=1):
-            if len(view.inputs):
-                volumes.append(
-                    TrainingVolume(view.inputs, interval_mm(view.positions_mm), view.series_instance_uid)
-                )
+            volumes += training_volumes(view.inputs, view.positions_mm, view.series_instance_uid)
             progress("read volumes for SSBR", done, len(jobs))
         model = train_ssbr(
             volumes,

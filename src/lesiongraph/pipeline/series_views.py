@@ -156,10 +156,3 @@ def plane_spacing(series: Mapping[str, object]) -> tuple[float, float]:
     found = [float(str(series[f"spacing_{axis}_mm"])) for axis in "yx"]
     y, x = (value if math.isfinite(value) and value > 0 else _USUAL_SPACING_MM for value in found)
     return y, x
-
-
-def interval_mm(positions_mm: np.ndarray) -> float:
-    """Median slice interval of a view, NaN where positions are unknown."""
-    if len(positions_mm) < 2 or not np.isfinite(positions_mm).all():
-        return math.nan
-    return float(np.median(np.diff(positions_mm)))
