@@ -91,6 +91,9 @@ def _write_model(workspace: Workspace, kept: pd.DataFrame) -> None:
         folder.write_table("sequences", pd.DataFrame([pool[:5], pool[5:10]], columns=list("ABCDE")))
         labels = {"lesion_id": pool, "type": [TYPES[i % 2] for i in range(len(pool))], "confidence": 1.0}
         folder.write_table("pseudo_labels", pd.DataFrame(labels))
+        folder.write_table(
+            "training_set", kept.loc[kept.subset == "pool", ["patient_id", "subset"]].drop_duplicates()
+        )
         folder.write_array("history", np.linspace(1, 0.2, 80))
         about = {"trunk": "narrow", "frozen": ["conv1"], "steps": 80, "refinements": 1}
         folder.write_json("about", {**about, "recipe": {"steps": 60}})

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from small_hospital import PATIENTS, write_study
+from small_hospital import PATIENTS, TYPED, write_study
 from stages import TRAINING
 
 DATE = "20210101"
@@ -32,6 +32,20 @@ def test_lesions_mined_since_are_located_before_training(cli, grown):
     assert "4 lesions" in ran.err
 
 
+def test_patients_dealt_anew_since_training_are_not_scored(cli, workspace, tmp_path, monkeypatch):
+    learned_from = PATIENTS[6]  # until now untyped, in the pool; its next report names types
+    monkeypatch.setattr("small_hospital.TYPED", (*TYPED, learned_from))
+    write_study(tmp_path / "more", learned_from, DATE)
+    assert cli("mine", tmp_path / "more", "-w", workspace).code == 0
+    assert cli("locate", "-w", workspace, "--workers", 1).code == 0
+    assert cli("embed", "-w", workspace).code == 0
+    said = [cli("evaluate", "-w", workspace, "--split", split) for split in ("val", "test")]
+    assert any(ran.code == 1 and "dealt to another subset" in ran.err for ran in said)
+    assert cli("train", "-w", workspace, *TRAINING).code == 0
+    assert cli("embed", "-w", workspace).code == 0
+    assert cli("evaluate", "-w", workspace, "--split", "val").code == 0
+
+
 def test_an_embedding_of_a_former_model(cli, workspace):
     assert cli("train", "-w", workspace, *TRAINING, "--seed", 5).code == 0
     ran = cli("match", "-w", workspace)
@@ -57,6 +71,7 @@ def test_embed_cuts_patches_and_opens_the_trunk_as_training_did(cli, workspace):
     [
         (("match", "--t1", "0.5", "--t2", "0.2"), "T2"),
         (("train", "--set", "matching.t2=0.3"), "matching"),
+        (("train", "--set", "context_slices=5"), "context_slices"),
     ],
 )
 def test_numbers_that_cannot_be_used(cli, workspace, arguments, said):

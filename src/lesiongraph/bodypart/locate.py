@@ -65,8 +65,8 @@ def locate_series(model: SsbrModel, slices: NDArray[np.uint8], position_mm: Arra
     -------
     SeriesScores
         confidence = series x slice, where
-        series = 0.4 for slices that stand alone; else r^2, halved for an implausible slope, at most 0.6 for
-        a short series, 0.1 if upside down;
+        series = 0.4 for slices that stand alone; else r^2, halved for an implausible slope, 0.6 for a short
+        series, 0.1 if upside down;
         slice = exp(-d^2 / 2) with d the distance from the refitted line in units of 80 mm (by the model's
         typical rise a mm), halved outside the trained range, 0 where no body is seen.
 

@@ -64,6 +64,8 @@ def evaluate(
             value = result[key]
             text = "cannot be computed" if value is None else value
             say(f"{key:>14}: {value:.1f}" if isinstance(value, float) else f"{key:>14}: {text}")
+        for key, value in result.get("matching", {}).items():
+            say(f"{'matching ' + key:>14}: {value:.3g}")
     elif str(json) == "-":
         say(as_json(result))
     else:

@@ -11,6 +11,8 @@ import typer
 from lesiongraph.cli.console import progress, show_report
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, SeedOption, WorkspaceOption
 
+FIXED_IMAGING = ("box_padding_px", "window_low_hu", "window_high_hu", "context_slices")
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -46,6 +48,11 @@ def train(
     for section in ("ssbr", "matching", "evaluation"):
         if getattr(recipe, section) != getattr(find_preset(preset), section):
             raise UsageError(f"--set {section}.…: training uses the sections embedding and imaging only.")
+    for name in FIXED_IMAGING:
+        if getattr(recipe.imaging, name) != getattr(find_preset(preset).imaging, name):
+            raise UsageError(
+                f"--set {name}: fixed by the mined marks and by the trunk, which it would not fit."
+            )
     with progress() as callback:
         report = run(Workspace(workspace), recipe, vgg16=vgg16, init=init, rng_seed=seed, progress=callback)
     show_report(report, json)

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lesiongraph.recipe import ImagingRecipe
+
 CONVS_PER_STAGE = (2, 2, 3, 3, 3)  # VGG-16, "configuration D"
 MAP_NAMES = ("conv2_2", "conv3_3", "conv4_3", "conv5_3")  # Sec. 4.3
 MAP_STRIDES = (2, 4, 8, 16)
 MIN_PATCH_PX = MAP_STRIDES[-1]  # below this conv5_3 has no cell
 
 RGB_MEAN = (123.68, 116.779, 103.939)  # ImageNet mean of the original VGG-16, input 0–255, RGB order
-WINDOW_HU = (-1024.0, 3071.0)  # Sec. 3: one window over lung, soft tissue and bone
+WINDOW_HU = (ImagingRecipe().window_low_hu, ImagingRecipe().window_high_hu)
 
 
 @dataclass(frozen=True)

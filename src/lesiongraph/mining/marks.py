@@ -13,8 +13,9 @@ from typing import Required, TypedDict, Unpack
 import numpy as np
 
 from lesiongraph.lesion import Axis, BoundingBox, RecistMark, Spacing
+from lesiongraph.recipe import ImagingRecipe
 
-BOX_PADDING_PX = 5.0  # Sec. 3: "5-pixel padding in each direction"
+BOX_PADDING_PX = ImagingRecipe().box_padding_px
 PERPENDICULAR_TOLERANCE_DEG = 15.0  # ours: readers draw the short axis by hand; beyond this it is a flag
 CROSSING_TOLERANCE = 0.1  # ours: an axis may end this share of its length short of the other one
 ZERO_LENGTH_PX = 0.5  # ours: less than half a pixel is a click, not a measurement

@@ -52,6 +52,8 @@ def evaluate(
         If an option's value is unknown.
     NotEnoughDataError
         If the split holds no typed lesion with that feature.
+    StageMissingError
+        If the embedding was trained on patients who are scored here as another subset.
     """
     _check_options(feature=feature, split=split, subset=subset, location=location)
     report = RunReport("evaluate", rng_seed=rng_seed)
@@ -62,6 +64,8 @@ def evaluate(
             "Evaluation", f"typed lesions of split {split}" + (f", subset {subset}" if subset else ""), 0,
             "Choose another --split or --subset; `lesiongraph catalogue` shows which lesions have a type.",
         )  # fmt: skip
+    if feature == "embedding":
+        _check_not_learned_from(workspace, vectors.lesions.iloc[rows])
     rows = _with_cues(vectors.lesions, rows, report)
     matrix = _scaled(vectors, rows, feature)
     lesions = vectors.lesions.iloc[rows]
@@ -164,6 +168,20 @@ def _check_options(*, feature: str, split: str, subset: str | None, location: st
     ):
         if value not in known:
             raise UsageError(f"--{name} {value}: expected one of {', '.join(str(k) for k in known if k)}.")
+
+
+def _check_not_learned_from(workspace: Workspace, lesions: pd.DataFrame) -> None:
+    """New sources deal the patients anew: what trained the model must not be scored as something else."""
+    trained = workspace.open("model", "train").read_table("training_set")
+    subset_then = lesions.patient_id.map(trained.set_index("patient_id").subset)
+    moved = int((subset_then.notna() & (subset_then != lesions.subset)).sum())
+    if moved:
+        raise StageMissingError(
+            f"embedding trained on the subsets as they are now ({moved} of {len(lesions)} lesions to score "
+            "are of patients it learned from, who have been dealt to another subset since)",
+            "train",
+            workspace.path,
+        )
 
 
 def _with_cues(lesions: pd.DataFrame, rows: np.ndarray, report: RunReport) -> np.ndarray:

@@ -16,6 +16,7 @@ from lesiongraph.mining import MiningResult, open_series
 from lesiongraph.pipeline.catalogue import kept_lesions, read_catalogue
 from lesiongraph.pipeline.evaluate import read_instances
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
+from lesiongraph.recipe import ImagingRecipe
 from lesiongraph.workspace import Workspace
 
 _IN_TEXT = {"embedding": "embedding", "initial": "initial feature (before training)"}
@@ -130,7 +131,7 @@ def box_round(lines: list[Axis]) -> BoundingBox:
     known = [line for line in lines if np.isfinite((line.x0, line.y0, line.x1, line.y1)).all()]
     xs = [x for line in known for x in (line.x0, line.x1)]
     ys = [y for line in known for y in (line.y0, line.y1)]
-    return BoundingBox(min(xs), min(ys), max(xs), max(ys)).padded(5.0)
+    return BoundingBox(min(xs), min(ys), max(xs), max(ys)).padded(ImagingRecipe().box_padding_px)
 
 
 def _flipped(line: Axis, columns: int, rows: int, flips: tuple[bool, bool]) -> Axis:

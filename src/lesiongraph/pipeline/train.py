@@ -191,6 +191,7 @@ def _save(workspace: Workspace, key: str, model: TrainedEmbedder, run: _Run) -> 
     assert run.labels is not None
     assert run.sampler is not None
     ids = run.data.lesions.lesion_id.to_numpy(str)[run.data.pool]
+    took_part = run.data.lesions.iloc[np.concatenate([run.data.seeds, run.data.pool])]
     drawn = run.sampler.sample(SEQUENCES_KEPT, np.random.default_rng(model.rng_seed))
     labels = pd.DataFrame({"lesion_id": ids, "type": run.labels.types, "confidence": run.labels.confidence})
     with workspace.write("model", key) as folder:
@@ -199,4 +200,5 @@ def _save(workspace: Workspace, key: str, model: TrainedEmbedder, run: _Run) -> 
         folder.write_json("about", {**model.describe(), "imaging": dataclasses.asdict(run.recipe.imaging)})
         folder.write_array("history", np.array(model.history))
         folder.write_table("pseudo_labels", labels)
+        folder.write_table("training_set", took_part[["patient_id", "subset"]].drop_duplicates())
         folder.write_table("sequences", pd.DataFrame(ids[drawn], columns=list("ABCDE")))
