@@ -64,7 +64,9 @@ def _locate_all(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     kept = catalogue.lesions[catalogue.lesions.status == KEPT]
     on_images = kept[kept.slice_index >= 0]
-    jobs = series_jobs(catalogue, on_images, model.slice_mode, LEAST_STEP_MM) if len(on_images) else []
+    # organs named by a structure set anchor the atlas, also where no lesion was marked
+    wanted = {*on_images.series_instance_uid, *catalogue.landmarks.series_instance_uid}
+    jobs = series_jobs(catalogue, on_images, model.slice_mode, wanted=wanted, least_step_mm=LEAST_STEP_MM)
     rows: dict[str, dict[str, object]] = {
         lesion_id: {"lesion_id": lesion_id, "flag": NO_IMAGE} for lesion_id in kept.lesion_id
     }

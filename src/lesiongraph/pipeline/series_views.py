@@ -6,7 +6,7 @@ Reading and decoding is most of the work, so it is what the processes share; sco
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,21 +49,26 @@ class SeriesView:
 
 
 def series_jobs(
-    catalogue: MiningResult, marks: pd.DataFrame, mode: SliceMode, least_step_mm: float = 0.0
+    catalogue: MiningResult,
+    marks: pd.DataFrame,
+    mode: SliceMode,
+    *,
+    wanted: Collection[str] | None = None,
+    least_step_mm: float = 0.0,
 ) -> list[SeriesJob]:
-    """Return one job a series that carries one of `marks`, or all series where `marks` is empty."""
-    wanted = set(marks.series_instance_uid) if len(marks) else set(catalogue.series.series_instance_uid)
+    """Return one job for each wanted series that has slices (all series where none are named)."""
     slices_of = dict(tuple(catalogue.slices.groupby("series_instance_uid")))
+    marks_of = dict(tuple(marks.groupby("series_instance_uid")))
     return [
         SeriesJob(
             series=dict(row),
-            slices=slices_of[row["series_instance_uid"]].sort_values("slice_index"),
-            marks=marks[marks.series_instance_uid == row["series_instance_uid"]],
+            slices=slices_of[uid].sort_values("slice_index"),
+            marks=marks_of.get(uid, marks.iloc[:0]),
             mode=mode,
             least_step_mm=least_step_mm,
         )
         for row in catalogue.series.to_dict("records")
-        if row["series_instance_uid"] in wanted and row["series_instance_uid"] in slices_of
+        if (uid := row["series_instance_uid"]) in slices_of and (wanted is None or uid in wanted)
     ]
 
 
