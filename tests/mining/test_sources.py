@@ -278,3 +278,20 @@ def test_a_report_replaced_since_the_last_run_stays_replaced(archive: Path) -> N
 def test_a_bad_roi_pattern_is_an_error_not_a_rejected_object(archive: Path) -> None:
     with pytest.raises(UsageError, match="regular expression"):
         mine_sources([archive], roi_pattern="(")
+
+
+def test_a_series_mined_in_two_parts_is_put_together(tmp_path: Path) -> None:
+    uids = volume(tmp_path / "all", count=6)
+    for number, part in enumerate("abbaba"):
+        (tmp_path / part).mkdir(exist_ok=True)
+        (tmp_path / "all" / f"{number:03}").rename(tmp_path / part / f"{number:03}")
+    save(sr_document([bidirectional(uids[3], LONG, SHORT)]), tmp_path / "a" / "sr")
+    parts = [mine_sources([tmp_path / part]) for part in "ab"]
+    for order in (parts, parts[::-1]):
+        merged = merge_results(order)
+        slices = merged.slices.set_index("slice_index")
+        assert slices["position_mm"].is_monotonic_increasing
+        assert set(slices["sop_instance_uid"]) == set(uids)
+        assert merged.series["slices"].tolist() == [6]
+        (lesion,) = merged.lesions.itertuples()
+        assert slices["sop_instance_uid"][lesion.slice_index] == lesion.sop_instance_uid == uids[3]

@@ -34,8 +34,8 @@ def merge_results(results: Sequence[MiningResult]) -> MiningResult:
 
     The same object met in two sources gives the same lesion id: one whose report was replaced stays
     rejected, else a kept row wins over a rejected one, and one with its image over one without; the other
-    is counted as `the same mark again`. A series met twice keeps its fullest version; the slice index of
-    its lesions is looked up again, since slices may have come in between.
+    is counted as `the same mark again`. A series met in two parts is put together; the slice index of its
+    lesions is looked up again, since slices may have come in between.
     """
     lesions = _joined([result.lesions for result in results], LESIONS)
     series = _joined([result.series for result in results], SERIES)
@@ -48,10 +48,12 @@ def merge_results(results: Sequence[MiningResult]) -> MiningResult:
     once = once.drop_duplicates("lesion_id").drop(columns="_rank")
     if len(lesions) > len(once):
         counts[AGAIN] += len(lesions) - len(once)
-    slices = _slices_of_fullest(results)
+    slices = _merged_slices(results)
     once = _look_up_slices(once, slices)
     series = series.sort_values(["slices"], ascending=False, kind="stable")
     series = series.drop_duplicates("series_instance_uid")
+    counted = series["series_instance_uid"].map(slices["series_instance_uid"].value_counts())
+    series = series.assign(slices=counted.fillna(series["slices"]).astype("int64"))
     _count_marks(once, counts)
     return MiningResult(
         lesions=_sorted(
@@ -76,14 +78,22 @@ def _rank(lesions: pd.DataFrame) -> pd.Series[int]:
     return (2 * rejected + without_image).where(~replaced, -1)
 
 
-def _slices_of_fullest(results: Sequence[MiningResult]) -> pd.DataFrame:
-    """Return the slices of each series from the one result that holds most of them."""
-    best: dict[str, pd.DataFrame] = {}
+def _merged_slices(results: Sequence[MiningResult]) -> pd.DataFrame:
+    """Return the slices of each series: of all results together, head → foot, where positions allow it.
+
+    A series without positions keeps the fullest of its versions: nothing tells how two would interlock.
+    """
+    merged: dict[str, pd.DataFrame] = {}
     for result in results:
         for uid, group in result.slices.groupby("series_instance_uid", sort=False):
-            if uid not in best or len(group) > len(best[uid]):
-                best[uid] = group
-    return _joined(list(best.values()), SLICES)
+            known = merged.setdefault(uid, group)
+            both = pd.concat([known, group]).drop_duplicates(["sop_instance_uid", "frame"])
+            if both["position_mm"].notna().all() and len(both) > max(len(known), len(group)):
+                both = both.sort_values(["position_mm", "sop_instance_uid", "frame"])
+                merged[uid] = both.assign(slice_index=range(len(both)))
+            elif len(group) > len(known):
+                merged[uid] = group
+    return _joined(list(merged.values()), SLICES)
 
 
 def _look_up_slices(lesions: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
