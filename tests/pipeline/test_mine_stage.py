@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from small_hospital import uid
+from small_hospital import PATIENTS, uid, write_hospital
 
 from dicom_files import bidirectional, ct_slice, save, sr_document  # isort: skip (found by small_hospital)
 
-from lesiongraph.pipeline.catalogue import catalogue_table
+from lesiongraph.pipeline.catalogue import catalogue_table, read_catalogue
 from lesiongraph.pipeline.mine import OFF_BODY, PERHAPS_OFF_BODY, mine
 from lesiongraph.workspace import Workspace
 
@@ -61,3 +61,22 @@ def test_a_mark_whose_image_comes_later_is_judged_then(tmp_path, first):
     image.write_bytes(whole)
     mine(workspace, [tmp_path / "dicom"])
     assert rows(workspace).reason.tolist() == ["", OFF_BODY]
+
+
+@pytest.mark.parametrize("first", ["reports", "images"])
+def test_reports_and_images_mined_apart_come_together(tmp_path, first):
+    hospital = write_hospital(tmp_path / "all", PATIENTS[:1])
+    parts = {"reports": tmp_path / "reports", "images": tmp_path / "images"}
+    for file in [path for path in hospital.rglob("*") if path.is_file()]:
+        kind = "reports" if file.suffix == ".sr" else "images"
+        target = parts[kind] / file.relative_to(hospital)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    second = "images" if first == "reports" else "reports"
+    workspace = Workspace(tmp_path / "work")
+    mine(workspace, [parts[first]])
+    report = mine(workspace, [parts[second]])
+    lesions = read_catalogue(workspace).lesions
+    assert (lesions.status == "kept").all()
+    assert len(lesions) == 4
+    assert any("read again" in note for note in report.notes)

@@ -1,5 +1,6 @@
 """Takes DICOM folders, DeepLesion releases, image + mask CSVs; gives catalogue tables and pixels (Sec. 3)."""
 
+from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
 from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.readers import SliceReader, open_series
 from lesiongraph.mining.result import MiningResult, merge_results
@@ -7,6 +8,7 @@ from lesiongraph.mining.sources import mine_sources
 from lesiongraph.mining.subsets import assign_subsets
 
 __all__ = [
+    "IMAGE_NOT_FOUND",
     "LooseSeries",
     "MiningResult",
     "SliceReader",

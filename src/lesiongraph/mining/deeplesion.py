@@ -16,6 +16,7 @@ import pandas as pd
 from lesiongraph.errors import SourceNotFoundError, TableSchemaError
 from lesiongraph.lesion import KEPT, LESION_TYPES, LESIONS, REJECTED, SERIES, SLICES, conform
 from lesiongraph.mining.deeplesion_images import eight_bit_flag, list_slices, open_png, png_header
+from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
 from lesiongraph.mining.marks import (
     BOX_PADDING_PX,
     CROSSING_TOLERANCE,
@@ -212,7 +213,7 @@ def _judge(lesions: pd.DataFrame, table: pd.DataFrame, headers: pd.DataFrame, *,
     ]
     if with_images:
         reasons += [
-            (headers["columns"] < 0, "image not found"),
+            (headers["columns"] < 0, IMAGE_NOT_FOUND),
             (headers["columns"] == 0, "image unreadable"),
             (~_inside(tight, lesions), "outside the image"),
         ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from lesiongraph.lesion import Axis
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.dicom_scan import DicomArchive
+from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.marks import ImageRef
 from lesiongraph.mining.mask import polygon_diameters
@@ -114,7 +114,7 @@ def _in_patient(item: Item, around: Sequence[Item], archive: DicomArchive) -> Sh
         if image is not None and distance_mm <= max(reach, SAME_PLANE_MM):
             flat = image.to_array(points)[:, :2]
             return Shape(kind, flat, image.sop_instance_uid, image.frame, item.place)
-    reason = "not in the plane of a slice" if series else "image not found"
+    reason = "not in the plane of a slice" if series else IMAGE_NOT_FOUND
     return Shape(kind, points[:, :2], "", 0, item.place, reason)
 
 

@@ -12,12 +12,20 @@ import pandas as pd
 from lesiongraph.errors import LesionGraphError
 from lesiongraph.imaging import FLAG_CUT, body_mask, on_body
 from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
-from lesiongraph.mining import MiningResult, assign_subsets, merge_results, mine_sources, open_series
+from lesiongraph.mining import (
+    IMAGE_NOT_FOUND,
+    MiningResult,
+    assign_subsets,
+    merge_results,
+    mine_sources,
+    open_series,
+)
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport, Workspace
 
+SOURCES = "sources"  # absolute paths, kept beside the tables
 OFF_BODY = "off the body"
 PERHAPS_OFF_BODY = "perhaps off the body"
 UNREADABLE = "unreadable image"
@@ -39,8 +47,14 @@ def mine(
     """
     report = RunReport("mine")
     with workspace.lock():
+        former, known = _former(workspace)
         found = mine_sources(sources, roi_pattern=roi_pattern, progress=progress)
-        former = read_catalogue(workspace) if workspace.has("catalogue") else MiningResult()
+        apart = [path for path in known if path not in {source.absolute() for source in sources}]
+        if apart and _report_and_image_came_apart(found, former):
+            found = mine_sources([*sources, *apart], roi_pattern=roi_pattern, progress=progress)
+            report.notes.append(
+                f"{len(apart)} sources mined before were read again: reports and their images had come apart"
+            )
         _check_on_images(found, former, progress)
         merged = merge_results([found, former])
         merged.lesions = assign_subsets(merged.lesions)
@@ -50,9 +64,26 @@ def mine(
             with workspace.write("catalogue", key) as folder:
                 for name, schema in TABLES.items():
                     folder.write_table(name, getattr(merged, name), schema)
+                all_sources = dict.fromkeys([*known, *(source.absolute() for source in sources)])
+                folder.write_json(SOURCES, [str(source) for source in all_sources])
         _fill(report, found, merged)
         workspace.write_run_report("mine", report.finish().as_dict())
     return report
+
+
+def _former(workspace: Workspace) -> tuple[MiningResult, list[Path]]:
+    """The catalogue as it is, and the sources it was mined from that are still there."""
+    if not workspace.has("catalogue"):
+        return MiningResult(), []
+    sources = workspace.open("catalogue", "mine SOURCE").read_json(SOURCES)
+    return read_catalogue(workspace), [path for path in map(Path, sources) if path.exists()]
+
+
+def _report_and_image_came_apart(found: MiningResult, former: MiningResult) -> bool:
+    """Whether marks wait for images in one of the two while the other holds images."""
+    waits = [bool((result.lesions.reason == IMAGE_NOT_FOUND).any()) for result in (found, former)]
+    images = [len(result.slices) > 0 for result in (found, former)]
+    return (waits[0] and images[1]) or (waits[1] and images[0])
 
 
 def _check_on_images(found: MiningResult, former: MiningResult, progress: Progress) -> None:
