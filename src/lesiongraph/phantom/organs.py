@@ -109,7 +109,11 @@ def thorax_parts(anatomy: Anatomy) -> tuple[Part, ...]:
 @lru_cache(maxsize=8)
 def abdomen_parts(anatomy: Anatomy) -> tuple[Part, ...]:
     """Return the organs below the diaphragm and the deep muscles, in painting order."""
-    down = 0.8 * anatomy.diaphragm_mm
+    down = 0.8 * anatomy.diaphragm_mm  # a deep breath pushes the organs below it down
+    return (*_upper_abdomen(anatomy, down), *_kidneys(anatomy, down), *_deep_muscles(anatomy))
+
+
+def _upper_abdomen(anatomy: Anatomy, down: float) -> list[Part]:
     parts = [
         _part(
             anatomy,
@@ -169,6 +173,11 @@ def abdomen_parts(anatomy: Anatomy) -> tuple[Part, ...]:
             rough_mm=1.0,
         )
     )
+    return parts
+
+
+def _kidneys(anatomy: Anatomy, down: float) -> list[Part]:
+    parts: list[Part] = []
     for side, kidney in (
         ("left kidney", list(tables.KIDNEY)),
         ("right kidney", [(r[0] + 11, *r[1:]) for r in mirrored(tables.KIDNEY)]),
@@ -204,6 +213,11 @@ def abdomen_parts(anatomy: Anatomy) -> tuple[Part, ...]:
         ("left adrenal", "right adrenal"), (list(tables.ADRENAL[0]), mirrored(tables.ADRENAL[1])), strict=True
     ):
         parts.append(_part(anatomy, side, "adrenal", adrenal, spread_mm=2, rough_mm=0.8))
+    return parts
+
+
+def _deep_muscles(anatomy: Anatomy) -> list[Part]:
+    parts: list[Part] = []
     for muscle, strands in (
         ("psoas", tables.PSOAS),
         ("erector", tables.ERECTOR),
@@ -223,7 +237,7 @@ def abdomen_parts(anatomy: Anatomy) -> tuple[Part, ...]:
                     texture_hu=5,
                 )
             )
-    return tuple(parts)  # fmt: skip
+    return parts
 
 
 @lru_cache(maxsize=8)

@@ -85,7 +85,9 @@ def train(
             checkpoint.folder.mkdir(exist_ok=True)
             model = run.train(trunk, rng_seed, checkpoint)
             _save(workspace, key, model, run)
-            shutil.rmtree(checkpoint.folder)
+            # also what trainings with other options left when they were killed
+            for left in checkpoint.folder.parent.glob("training-*"):
+                shutil.rmtree(left)
         report.details.update(workspace.open("model", "train").read_json("about"))
         workspace.write_run_report("train", report.finish().as_dict())
     return report
