@@ -15,7 +15,8 @@ from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.pipeline.series_views import plane_spacing
 
 _MARKS_A_SOURCE = 9
-_MARKS_IN_ALL = 36  # keeps the page of many sources small
+_MARKS_IN_ALL = 36  # of a large catalogue: keeps the page small
+_ALL_UP_TO = 80  # a small catalogue is shown whole
 _REJECTED_A_REASON = 3
 _REJECTED_ROWS = 200
 _LEGEND = (
@@ -36,6 +37,8 @@ def marks_on_slices(context: ReportContext) -> Section:
     if not len(kept):
         section.missing = "no kept mark has an image"
     count = int(np.clip(_MARKS_IN_ALL // max(kept.source.nunique(), 1), 3, _MARKS_A_SOURCE))
+    if len(kept) <= _ALL_UP_TO:
+        count = len(kept)
     failures: Counter[str] = Counter()
     for source, rows in kept.groupby("source"):
         chosen = _spread_over_types(rows, count, context.rng_seed)
