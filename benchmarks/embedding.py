@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +30,7 @@ from lesiongraph.embedding.trunk import CONVS_PER_STAGE, MAP_STRIDES
 from lesiongraph.imaging import Patch
 from lesiongraph.lesion import BoundingBox
 from lesiongraph.recipe import preset
+from provenance import print_header
 
 
 def best_seconds(call: Callable[[], object], repeats: int = 3) -> float:
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
+    print_header(torch=torch.__version__, threads=chosen.threads)
     trunk = load_trunk(chosen.trunk, chosen.vgg16 if chosen.trunk == "vgg16" else None)
     patches = draw_patches(chosen.patches)
     difference = np.abs(initial_features(patches, trunk) - plain_loop(trunk, patches)).max()
@@ -136,7 +137,6 @@ def main() -> None:
     plain = best_seconds(lambda: plain_loop(trunk, patches))
     square = trunk_operations(trunk, 150, 150) / operations * ours
     step = step_seconds(trunk)
-    print(f"machine: {platform.machine()}, torch {torch.__version__}, {chosen.threads} thread(s)")
     print(f"trunk: {trunk.variant.name}, {chosen.patches} patches, largest difference {difference:.1e}")
     print(f"matrix product: {rate / 1e9:.0f} GFLOP/s")
     print(f"initial features: {len(patches) / ours:.1f} patches/s, {square * 1e3:.1f} ms per 150×150 patch")

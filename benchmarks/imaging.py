@@ -9,7 +9,6 @@ Input: a made-up chest of 512×512 with noise; no data needed.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 
@@ -19,6 +18,7 @@ from scipy import ndimage
 
 from lesiongraph.imaging import body_mask, cut_patch
 from lesiongraph.lesion import BoundingBox
+from provenance import print_header
 
 SPACING = (0.75, 0.75)
 BOX = BoundingBox(330.0, 240.0, 360.0, 270.0)
@@ -85,7 +85,8 @@ def main() -> None:
         ("body mask", lambda: body_mask(volume[2], SPACING), lambda: plain_mask(volume[2])),
         ("patch", lambda: cut_patch(reader, series, slices, 2, BOX), lambda: plain_patch(volume)),
     ]
-    print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, best of 40")
+    print_header(numpy=np.__version__)
+    print("best of 40")
     print(f"{'':12}{'ours ms':>10}{'ours /s':>10}{'floor ms':>10}{'ratio':>8}")
     for name, ours, floor in rows:
         our_ms, floor_ms = best_ms(ours), best_ms(floor)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 from lesiongraph.index import ExactIndex, other_patients
+from provenance import print_header
 
 
 def best_ms(call: Callable[[], object], repeats: int) -> float:
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    print_header(numpy=np.__version__)
     rng = np.random.default_rng(options.seed)
     vectors = rng.normal(size=(options.lesions, options.width)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -53,7 +54,7 @@ def main() -> None:
     ]
     wanted = [i for _, i in plain_loop(vectors, batch[0], 9)]
     assert index.search(batch[0], 9)[1][0].tolist() == wanted, "index and loop disagree"
-    print(f"{options.lesions} x {options.width} float32, k = 9, {platform.machine()}, numpy {np.__version__}")
+    print(f"{options.lesions} x {options.width} float32, k = 9")
     for name, ms in rows:
         print(f"{name:36s} {ms:10.1f} ms")
 

@@ -1,7 +1,7 @@
 """How good is z? The packaged regressor on slices it never saw, beside simple baselines, and its speed.
 
-    python -m benchmarks.ssbr --data ../shared/data             # seconds
-    python -m benchmarks.ssbr --data ../shared/data --folds 5   # also leave-patients-out: trains five times
+    python benchmarks/ssbr.py [--data ../shared/data]   # seconds
+    python benchmarks/ssbr.py --folds 5                 # also leave-patients-out: trains five times
 
 The authors' z of DeepLesion slices is compared with, never trained on.
 """
@@ -9,7 +9,7 @@ The authors' z of DeepLesion slices is compared with, never trained on.
 from __future__ import annotations
 
 import argparse
-import platform
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
-from tools.train_ssbr import nifti_volumes, phantom_volumes, shippable_volumes
 
 from lesiongraph.bodypart import (
     COMPACT_DESIGN,
@@ -32,6 +31,14 @@ from lesiongraph.bodypart import (
     volume_correlations,
 )
 from lesiongraph.recipe import SsbrRecipe
+
+# Neither folder is installed; `python -m benchmarks.ssbr` finds them so, too.
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(REPOSITORY / "benchmarks"), str(REPOSITORY)]
+
+from tools.train_ssbr import nifti_volumes, phantom_volumes, shippable_volumes  # noqa: E402
+
+from provenance import add_data_argument, print_header, skip_without  # noqa: E402
 
 Slices = NDArray[np.uint8]
 UNTRAINED = ("LUNG1", "MIDRC", "3Dircadb1")  # volumes never trained on
@@ -103,16 +110,23 @@ def slices_per_second(model: SsbrModel, n: int = 256) -> tuple[float, float]:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    add_data_argument(parser)
     parser.add_argument("--weights", type=Path, default=None)
     parser.add_argument("--folds", type=int, default=0, help="0: no leave-patients-out training")
     parser.add_argument("--steps", type=int, default=400, help="of each training of a fold")
     parser.add_argument("--phantoms", type=int, default=20, help="mixed into each fold's training")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    print_header(torch=torch.__version__, threads=1)
+    data = arguments.data
+    skip_without(
+        data / "deeplesion" / "lesions_in_images.csv",
+        data / "deeplesion_mini" / "DL_info.csv",
+        data / "volumes",
+    )
     model = SsbrModel.load(arguments.weights)
     untrained = SsbrModel(seeded_network("compact", 0), ZMap(1.0, 0.0))
-    print(f"{platform.machine()}, torch {torch.__version__}, 1 thread; {model.name} {model.sha256[:12]}")
+    print(f"{model.name} {model.sha256[:12]}")
 
     known = deeplesion_slices(arguments.data, model)
     pictures = np.stack(known.input.tolist())
