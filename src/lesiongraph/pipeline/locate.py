@@ -27,7 +27,7 @@ def locate(
     weights: Path | None = None,
     fit_steps: int | None = None,
     rng_seed: int = 0,
-    workers: int = 2,
+    workers: int = 1,
     progress: Progress = silent,
 ) -> RunReport:
     """Locate every kept lesion: x, y from the body mask, z from SSBR.

@@ -10,7 +10,7 @@ from lesiongraph.workspace import RunReport
 
 
 def write_phantom(
-    out: Path, patients: int, rng_seed: int, *, rows: int = 256, workers: int = 2, progress: Progress = silent
+    out: Path, patients: int, rng_seed: int, *, rows: int = 256, workers: int = 1, progress: Progress = silent
 ) -> RunReport:
     """Write a phantom hospital of `patients` patients below `out`; patients already there are kept."""
     report = RunReport("phantom", rng_seed=rng_seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from lesiongraph.cues import PseudoLabels, SequenceSampler, TypeClassifier, location_vectors, size_vectors
 from lesiongraph.embedding import (
@@ -83,7 +84,9 @@ def train(
             )
             checkpoint = Checkpointing(workspace.scratch(f"training-{key}"))
             checkpoint.folder.mkdir(exist_ok=True)
-            model = run.train(trunk, rng_seed, checkpoint)
+            # numpy's BLAS threads would spin against torch's: ten times slower on two cores
+            with threadpool_limits(limits=1, user_api="blas"):
+                model = run.train(trunk, rng_seed, checkpoint)
             _save(workspace, key, model, run)
             # also what trainings with other options left when they were killed
             for left in checkpoint.folder.parent.glob("training-*"):
