@@ -55,7 +55,8 @@ def time_matching(lesions: int, width: int, rng: np.random.Generator) -> None:
     floor_s = time.perf_counter() - matched
     print(
         f"{lesions:7d} lesions of {len(np.unique(patients))} patients, width {width}: matched in "
-        f"{matched - start:6.2f} s (distances alone {floor_s:.2f} s), {len(np.unique(result.groups))} groups, {len(result.edges)} edges"
+        f"{matched - start:6.2f} s (distances alone {floor_s:.2f} s), "
+        f"{len(np.unique(result.groups))} groups, {len(result.edges)} edges"
     )
     rows = slice(0, 1313)
     start = time.perf_counter()
