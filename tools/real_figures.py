@@ -34,6 +34,7 @@ def main(data: Path, out: Path) -> None:
     _landmarks(out)
     _stated_locations(lesions)
     _merge(out)
+    _mini_pairs(data, out)
     _location_row(data, out)
 
 
@@ -125,6 +126,27 @@ def _merge(out: Path) -> None:
     print(
         f"- distance {found.distance:.3f} (initial feature), rank {found['rank']} of {len(hits)}; "
         f"merged at T1 = 0.1: {'yes' if merged else 'no'}\n"
+    )
+
+
+def _mini_pairs(data: Path, out: Path) -> None:
+    """How many of deeplesion_mini's true pairs `match` puts into one group, without any training."""
+    print("## The same lesion across studies (deeplesion_mini, initial feature, no training)\n")
+    workspace = out / "workspace-mini"
+    _mined(data / "deeplesion_mini", workspace)
+    for verb in ("locate", "embed"):
+        _run(verb, "-w", str(workspace))
+    _run("match", "-w", str(workspace), "--feature", "initial", "--csv", str(out / "mini.csv"))
+    rows = pd.read_csv(out / "mini.csv", dtype=str)
+    rows["key"] = rows.patient + "/" + rows.group
+    groups = rows.groupby("lesion").key.first()
+    pairs = pd.read_csv(data / "deeplesion_mini" / "true_pairs.csv")
+    on_slice = {name: set(groups[groups.index.str.startswith(name + "_")]) for name in {*pairs.a, *pairs.b}}
+    found = sum(bool(on_slice[a] & on_slice[b]) for a, b in zip(pairs.a, pairs.b, strict=True))
+    sizes = groups.value_counts()
+    print(
+        f"- {found} of {len(pairs)} known pairs of slices share a group; {len(groups)} lesions in "
+        f"{len(sizes)} groups, {int((sizes > 1).sum())} of them of two lesions or more\n"
     )
 
 
