@@ -41,6 +41,7 @@ def test_patients_dealt_anew_since_training_are_not_scored(cli, workspace, tmp_p
     assert cli("embed", "-w", workspace).code == 0
     said = [cli("evaluate", "-w", workspace, "--split", split) for split in ("val", "test")]
     assert any(ran.code == 1 and "dealt to another subset" in ran.err for ran in said)
+    assert "dealt to another subset" in cli("report", "-w", workspace).out
     assert cli("train", "-w", workspace, *TRAINING).code == 0
     assert cli("embed", "-w", workspace).code == 0
     assert cli("evaluate", "-w", workspace, "--split", "val").code == 0

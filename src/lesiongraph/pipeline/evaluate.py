@@ -65,7 +65,7 @@ def evaluate(
             "Choose another --split or --subset; `lesiongraph catalogue` shows which lesions have a type.",
         )  # fmt: skip
     if feature == "embedding":
-        _check_not_learned_from(workspace, vectors.lesions.iloc[rows])
+        refuse_dealt_anew(workspace, vectors.lesions.iloc[rows])
     rows = _with_cues(vectors.lesions, rows, report)
     matrix = _scaled(vectors, rows, feature)
     lesions = vectors.lesions.iloc[rows]
@@ -170,7 +170,7 @@ def _check_options(*, feature: str, split: str, subset: str | None, location: st
             raise UsageError(f"--{name} {value}: expected one of {', '.join(str(k) for k in known if k)}.")
 
 
-def _check_not_learned_from(workspace: Workspace, lesions: pd.DataFrame) -> None:
+def refuse_dealt_anew(workspace: Workspace, lesions: pd.DataFrame) -> None:
     """New sources deal the patients anew: what trained the model must not be scored as something else."""
     trained = workspace.open("model", "train").read_table("training_set")
     subset_then = lesions.patient_id.map(trained.set_index("patient_id").subset)

@@ -18,7 +18,13 @@ from lesiongraph.figures import (
     sequence_figure,
 )
 from lesiongraph.lesion import LESION_TYPES
-from lesiongraph.pipeline.evaluate import evaluate, feature_vectors, matching_curve, scored_rows
+from lesiongraph.pipeline.evaluate import (
+    evaluate,
+    feature_vectors,
+    matching_curve,
+    refuse_dealt_anew,
+    scored_rows,
+)
 from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.recipe import MatchingRecipe
 
@@ -133,6 +139,8 @@ def confusion(context: ReportContext) -> Section:
     """Confusion matrix of the softmax classifier learned from the seeds."""
     vectors = context.vectors
     seeds, tested = scored_rows(vectors.lesions, "val", "seed"), scored_rows(vectors.lesions, "test")
+    if context.feature == "embedding":
+        refuse_dealt_anew(context.workspace, vectors.lesions.iloc[tested])
     types = vectors.lesions.type.to_numpy(str)
     result = classify(vectors.matrix[seeds], types[seeds], vectors.matrix[tested], types[tested])
     if result is None:
