@@ -80,3 +80,16 @@ def test_reports_and_images_mined_apart_come_together(tmp_path, first):
     assert (lesions.status == "kept").all()
     assert len(lesions) == 4
     assert any("read again" in note for note in report.notes)
+
+
+def test_a_mark_whose_image_is_nowhere_has_nothing_read_again(tmp_path):
+    hospital = write_hospital(tmp_path / "all", PATIENTS[:2])
+    for image in (hospital / PATIENTS[0]).rglob("ct-*"):
+        image.unlink()
+    workspace = Workspace(tmp_path / "work")
+    mine(workspace, [hospital / PATIENTS[0]])
+    report = mine(workspace, [hospital / PATIENTS[1]])
+    lesions = read_catalogue(workspace).lesions
+    assert (lesions.reason == "image not found").sum() == 4
+    assert (lesions.status == "kept").sum() == 4
+    assert not report.notes

@@ -80,10 +80,22 @@ def _former(workspace: Workspace) -> tuple[MiningResult, list[Path]]:
 
 
 def _report_and_image_came_apart(found: MiningResult, former: MiningResult) -> bool:
-    """Whether marks wait for images in one of the two while the other holds images."""
-    waits = [bool((result.lesions.reason == IMAGE_NOT_FOUND).any()) for result in (found, former)]
-    images = [len(result.slices) > 0 for result in (found, former)]
-    return (waits[0] and images[1]) or (waits[1] and images[0])
+    """Whether marks of one of the two wait for an image, or at least a study, that the other holds.
+
+    A mark whose image is nowhere must not have a whole archive read again with every new source.
+    """
+    return _brings_image(found, former) or _brings_image(former, found)
+
+
+def _brings_image(images: MiningResult, marks: MiningResult) -> bool:
+    waiting = marks.lesions[marks.lesions.reason == IMAGE_NOT_FOUND]
+    unnamed = waiting[waiting.sop_instance_uid == ""]  # the reader could not name the image it missed
+    named = waiting.sop_instance_uid[waiting.sop_instance_uid != ""]
+    with_images = images.series[images.series.slices > 0]
+    return bool(
+        named.isin(images.slices.sop_instance_uid).any()
+        or unnamed.study_instance_uid.isin(with_images.study_instance_uid).any()
+    )
 
 
 def _check_on_images(found: MiningResult, former: MiningResult, progress: Progress) -> None:
