@@ -23,13 +23,12 @@ from lesiongraph.bodypart import (
     SsbrModel,
     TrainingVolume,
     ZMap,
-    hu_from_8bit,
     slice_input,
     train_ssbr,
     training_volumes,
     volume_correlations,
 )
-from lesiongraph.mining import mine_sources, open_series
+from lesiongraph.mining import hu_from_8bit, mine_sources, open_series
 from lesiongraph.phantom.render import sample_training_volume
 from lesiongraph.recipe import SsbrRecipe
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lesiongraph.bodypart import body_box, hu_from_8bit, shows_body, slice_input, window_to_8bit
+from lesiongraph.bodypart import body_box, shows_body, slice_input, window_to_8bit
+from lesiongraph.mining import hu_from_8bit
 
 
 def ellipse(shape, centre, radii):

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
-from lesiongraph.bodypart import SsbrModel, hu_from_8bit, locate_series, slice_input, window_to_8bit
+from lesiongraph.bodypart import SsbrModel, locate_series, slice_input, window_to_8bit
+from lesiongraph.mining import hu_from_8bit
 
 pytestmark = pytest.mark.real
 

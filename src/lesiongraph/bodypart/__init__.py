@@ -7,7 +7,6 @@ from lesiongraph.bodypart.network import SsbrNetwork, parameter_count, seeded_ne
 from lesiongraph.bodypart.slices import (
     SliceMode,
     body_box,
-    hu_from_8bit,
     shows_body,
     slice_input,
     window_to_8bit,
@@ -41,7 +40,6 @@ __all__ = [
     "ZMap",
     "body_box",
     "hardness_weights",
-    "hu_from_8bit",
     "locate_series",
     "parameter_count",
     "physical_loss",

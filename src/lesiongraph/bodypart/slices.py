@@ -77,14 +77,6 @@ def window_to_8bit(hu: NDArray[np.generic], low_hu: float, high_hu: float) -> ND
     return grey
 
 
-def hu_from_8bit(pixels: NDArray[np.uint8], low_hu: float, high_hu: float) -> NDArray[np.int16]:
-    """Give back the HU of an 8-bit picture drawn with the window [low, high] (to within one grey level)."""
-    hu: NDArray[np.int16] = np.rint(low_hu + pixels.astype(np.float32) * ((high_hu - low_hu) / 255)).astype(
-        np.int16
-    )
-    return hu
-
-
 def body_box(windowed: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
     """Find the box round the body on a windowed slice.
 

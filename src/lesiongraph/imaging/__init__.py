@@ -10,7 +10,7 @@ from lesiongraph.imaging.body import (
 )
 from lesiongraph.imaging.context import PatchError
 from lesiongraph.imaging.deeplesion_location import plain_from_stated_xy, relative_xy_as_stated
-from lesiongraph.imaging.patch import Patch, cut_patch
+from lesiongraph.imaging.patch import Patch, canonical_view, cut_patch
 from lesiongraph.imaging.store import PatchStore, PatchStoreError, PatchWriter, patch_provenance
 from lesiongraph.imaging.window import window_to_255
 
@@ -24,6 +24,7 @@ __all__ = [
     "PatchStoreError",
     "PatchWriter",
     "body_mask",
+    "canonical_view",
     "cut_patch",
     "on_body",
     "patch_provenance",

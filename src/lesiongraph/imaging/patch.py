@@ -123,7 +123,7 @@ def cut_patch(
     stored, plan = _read(reader, slices, plan)
     rows, columns = stored.shape[1:]
     flip_x, flip_y = bool(series.get("flip_x", False)), bool(series.get("flip_y", False))
-    shown = stored[:, :: -1 if flip_y else 1, :: -1 if flip_x else 1]  # a view: nothing is copied
+    shown = canonical_view(stored, flip_x, flip_y)
     seen, clipped = _clip(box.flipped(columns, rows, flip_x, flip_y), columns, rows)
     grid_x, grid_y, scaled = _patch_grids(seen, (columns, rows), (spacing_x, spacing_y), recipe)
     flags = plan.flags + ((FLAG_BOX_CLIPPED,) if clipped else ()) + ((FLAG_SCALED,) if scaled else ())
@@ -139,6 +139,18 @@ def cut_patch(
         context_slices_mm=plan.offsets_mm,
         flags=flags,
     )
+
+
+def canonical_view(hu: Int16, flip_x: bool, flip_y: bool) -> Int16:
+    """Return stored pixels (..., rows, columns) as the canonical view: a view, nothing is copied.
+
+    Parameters
+    ----------
+    hu : (..., rows, columns)
+    flip_x, flip_y : bool
+        As the series row states them.
+    """
+    return hu[..., :: -1 if flip_y else 1, :: -1 if flip_x else 1]
 
 
 def _number(value: object) -> float:

@@ -1,5 +1,6 @@
 """Takes DICOM folders, DeepLesion releases, image + mask CSVs; gives catalogue tables and pixels (Sec. 3)."""
 
+from lesiongraph.mining.deeplesion_images import hu_from_8bit
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
 from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.readers import SliceReader, open_series
@@ -13,6 +14,7 @@ __all__ = [
     "MiningResult",
     "SliceReader",
     "assign_subsets",
+    "hu_from_8bit",
     "merge_results",
     "mine_sources",
     "open_loose",

@@ -90,6 +90,17 @@ def eight_bit_flag(windows: pd.Series) -> str:
     return f"{_EIGHT_BIT}{low} to {high} HU"
 
 
+def hu_from_16bit(stored: np.ndarray) -> np.ndarray:
+    """Return DeepLesion's 16-bit levels as HU, int16 (facts: stored − 32768)."""
+    return (stored.astype(np.int32) - HU_OFFSET).clip(-32768, 32767).astype(np.int16)
+
+
+def hu_from_8bit(stored: np.ndarray, low_hu: float, high_hu: float) -> np.ndarray:
+    """Return an 8-bit picture drawn with the window [low, high] as HU, int16, to within one grey level."""
+    hu = np.rint(low_hu + stored / 255.0 * (high_hu - low_hu))
+    return hu.clip(-32768, 32767).astype(np.int16)
+
+
 class PngReader:
     """Reads slices of one DeepLesion series as HU."""
 
@@ -122,10 +133,10 @@ class PngReader:
         except (OSError, SyntaxError, ValueError) as error:
             raise UnreadableImageError(path, str(error)) from error
         if mode in ("I;16", "I;16B", "I"):
-            return (stored.astype(np.int32) - HU_OFFSET).clip(-32768, 32767).astype(np.int16)
+            return hu_from_16bit(stored)
         if mode == "L" and self._window is not None:
             low, high = self._window
-            return np.rint(low + stored / 255.0 * (high - low)).astype(np.int16)
+            return hu_from_8bit(stored, low, high)
         raise NotCtError(path, f"a PNG of mode {mode} without a known window; DeepLesion's are 16-bit grey")
 
 

@@ -14,13 +14,13 @@ from PIL import Image
 from lesiongraph.errors import SourceNotFoundError, UnreadableImageError
 from lesiongraph.lesion import SERIES, SLICES, conform
 from lesiongraph.mining.assemble import series_frame, slices_frame
+from lesiongraph.mining.deeplesion_images import hu_from_8bit, hu_from_16bit
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.nifti import is_nifti, load_nifti, nifti_series
 from lesiongraph.mining.readers import SliceReader, open_series
 
 EXPECTED = "a NIfTI file, a DICOM file or folder, a PNG, or a folder of these"
 _PICTURES = (".png",)
-_DEEPLESION_OFFSET = 32768  # a 16-bit PNG is taken for one of DeepLesion's
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,6 @@ class PictureReader:
                 stored = np.asarray(image if wide else image.convert("L"))
         except (OSError, SyntaxError, ValueError) as error:
             raise UnreadableImageError(self._path, str(error)) from error
-        if wide:
-            hu = stored.astype(np.int32) - _DEEPLESION_OFFSET
-        else:
-            low, high = self._window_hu
-            hu = np.rint(low + stored / 255.0 * (high - low)).astype(np.int32)
-        return np.repeat(hu.clip(-32768, 32767).astype(np.int16)[None], len(slice_indices), axis=0)
+        # a 16-bit picture is taken for one of DeepLesion's
+        hu = hu_from_16bit(stored) if wide else hu_from_8bit(stored, *self._window_hu)
+        return np.repeat(hu[None], len(slice_indices), axis=0)

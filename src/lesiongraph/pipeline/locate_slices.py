@@ -10,6 +10,7 @@ import pandas as pd
 
 from lesiongraph.bodypart import SsbrModel, locate_series, slice_input
 from lesiongraph.errors import LesionGraphError, UsageError
+from lesiongraph.imaging import canonical_view
 from lesiongraph.mining import LooseSeries, open_loose
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
@@ -62,7 +63,7 @@ def _locate(loose: LooseSeries, model: SsbrModel) -> pd.DataFrame:
         if hu is None:
             rows.loc[i, "flag"] = reason
             continue
-        canonical = hu[:: -1 if loose.series["flip_y"] else 1, :: -1 if loose.series["flip_x"] else 1]
+        canonical = canonical_view(hu, bool(loose.series["flip_x"]), bool(loose.series["flip_y"]))
         inputs.append(slice_input(canonical, plane_spacing(loose.series), mode=model.slice_mode))
         read.append(i)
     if read:

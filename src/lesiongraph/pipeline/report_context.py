@@ -10,7 +10,7 @@ import pandas as pd
 
 from lesiongraph.errors import StageMissingError
 from lesiongraph.figures import MarkOnSlice, Tile
-from lesiongraph.imaging import PatchStore
+from lesiongraph.imaging import PatchStore, canonical_view
 from lesiongraph.lesion import Axis, BoundingBox
 from lesiongraph.mining import MiningResult, open_series
 from lesiongraph.pipeline.catalogue import kept_lesions, read_catalogue
@@ -111,7 +111,7 @@ class ReportContext:
         if not np.isfinite(box.x0):  # a rejected mark may have no box: draw round its axes
             box = box_round(lines)
         return MarkOnSlice(
-            hu=hu[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1],
+            hu=canonical_view(hu, *flips),
             box=box.flipped(columns, rows, *flips),
             axes=tuple(_flipped(line, columns, rows, flips) for line in lines if np.isfinite(line.x0)),
             title=row.lesion_id,

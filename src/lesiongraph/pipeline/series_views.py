@@ -16,7 +16,7 @@ import pandas as pd
 
 from lesiongraph.bodypart import SliceMode, slice_input
 from lesiongraph.errors import LesionGraphError
-from lesiongraph.imaging import body_mask, relative_xy
+from lesiongraph.imaging import body_mask, canonical_view, relative_xy
 from lesiongraph.lesion import BoundingBox
 from lesiongraph.mining import MiningResult, SliceReader, open_series
 from lesiongraph.processes import worker_pool
@@ -95,7 +95,7 @@ def view_series(job: SeriesJob) -> SeriesView:
     xy: dict[str, tuple[float, float, str]] = {}
     all_indices = _wanted_slices(job)
     for index, hu in _readable(open_series(job.series, job.slices), all_indices):
-        canonical = hu[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
+        canonical = canonical_view(hu, *flips)
         inputs.append(slice_input(canonical, spacing, mode=job.mode))
         indices.append(index)
         if index in marks_at:
