@@ -37,8 +37,8 @@ STUDY_COUNTS = (1954, 704, 371, 243, 166, 106, 64, 44, 30, 22, 56)
 # Two lesions of one patient share their type in 58.5 % of pairs (split 2). Drawn from a common primary with
 # probability p each, they do so with p² + (1 − p²) Σ f² = 0.585, hence p = 0.66.
 SAME_TYPE_PROBABILITY = 0.66
-# More a patient than DeepLesion's 7.4 marks in 2.4 studies would need: a hospital of forty patients must
-# show its seeds every type.
+# More a patient than DeepLesion's 7.4 marks in 2.4 studies would need: a hospital of forty patients
+# would otherwise show its seeds only a few types.
 LESION_COUNTS = {4: 0.1, 5: 0.15, 6: 0.2, 7: 0.2, 8: 0.15, 9: 0.1, 10: 0.1}
 LABEL_BLOCK, LABELLED_OF_BLOCK = 5, 3  # three patients of five carry coded sites
 GSPS_FRACTION = 5  # one study in five is filed as GSPS
@@ -164,7 +164,7 @@ def _is_labelled(index: int, rng_seed: int) -> bool:
     """Three patients of each five carry coded sites, chosen by the seed.
 
     DeepLesion labelled 30 % of 32,735 lesions; a hospital of forty patients needs a larger share, or its
-    seeds would not know every type.
+    seeds would know only a few types.
     """
     block = np.random.default_rng([rng_seed, index // LABEL_BLOCK, 1]).permutation(LABEL_BLOCK)
     return bool(block[index % LABEL_BLOCK] < LABELLED_OF_BLOCK)
