@@ -29,7 +29,7 @@ from lesiongraph.bodypart import (
     volume_correlations,
 )
 from lesiongraph.mining import hu_from_8bit, mine_sources, open_series
-from lesiongraph.phantom.render import sample_training_volume
+from lesiongraph.phantom import sample_training_volume
 from lesiongraph.recipe import SsbrRecipe
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
@@ -113,9 +113,9 @@ def phantom_volumes(
     """Draw phantom bodies; `total_weight` of them are drawn to 22 real volumes."""
     volumes = []
     for i in range(count):
-        hu, _, interval_mm = sample_training_volume(np.random.default_rng([rng_seed, i]), size_px=128)
-        pictures = inputs(hu, (1.0, 1.0), mode)
-        volumes.append(TrainingVolume(pictures, interval_mm, f"phantom {i}", total_weight / count))
+        drawn = sample_training_volume(np.random.default_rng([rng_seed, i]))
+        pictures = inputs(drawn.hu, (1.0, 1.0), mode)
+        volumes.append(TrainingVolume(pictures, drawn.interval_mm, f"phantom {i}", total_weight / count))
     return volumes
 
 

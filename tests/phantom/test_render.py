@@ -17,7 +17,6 @@ from lesiongraph.phantom.render import (
     ScanPlan,
     render,
     sample_scan,
-    sample_training_volume,
 )
 from lesiongraph.phantom.tissues import sample_tissues
 
@@ -166,19 +165,6 @@ def test_unknown_region_and_phase_are_refused(adult: Anatomy) -> None:
         sample_scan(adult, rng, region="head")
     with pytest.raises(ValueError, match="contrast phase 'late'"):
         sample_tissues("late", 50, rng)
-
-
-def test_training_volumes_are_small_varied_and_ordered() -> None:
-    rng = np.random.default_rng(0)
-    spans = []
-    for _ in range(3):
-        hu, z01, interval_mm = sample_training_volume(rng)
-        assert hu.shape[1:] == (128, 128)
-        assert len(hu) == len(z01)
-        assert np.all(np.diff(z01) > 0)
-        assert interval_mm >= 3
-        spans.append((float(z01[0]), float(z01[-1])))
-    assert len(set(spans)) == 3
 
 
 def test_rendering_is_fast_enough_for_the_demo(adult: Anatomy, plan: ScanPlan) -> None:

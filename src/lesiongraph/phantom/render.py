@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from lesiongraph.phantom.anatomy import Anatomy, Doubles, sample_anatomy
+from lesiongraph.phantom.anatomy import Anatomy, Doubles
 from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.lesion_paint import Mask, paint_lesion
 from lesiongraph.phantom.lesions import PhantomLesion
@@ -18,7 +18,7 @@ from lesiongraph.phantom.scan import REGIONS, ScanPlan, sample_scan
 from lesiongraph.phantom.study import Study
 from lesiongraph.phantom.tissues import sample_tissues
 
-__all__ = ["REGIONS", "RenderedSeries", "ScanPlan", "render", "sample_scan", "sample_training_volume"]
+__all__ = ["REGIONS", "RenderedSeries", "ScanPlan", "render", "sample_scan"]
 
 _NOISE_TILES = 3
 
@@ -106,44 +106,3 @@ def _assemble(
         part = mask[r[0] - wr.start : r[1] - wr.start + 1, c[0] - wc.start : c[1] - wc.start + 1]
         block[i - first, r[0] - r0 : r[1] - r0 + 1, c[0] - c0 : c[1] - c0 + 1] = part
     return (int(first), int(r0), int(c0)), block
-
-
-def sample_training_volume(
-    rng: np.random.Generator, size_px: int = 128
-) -> tuple[npt.NDArray[np.int16], Doubles, float]:
-    """Draw a domain-randomised volume for training SSBR.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    size_px : int
-        Rows and columns.
-
-    Returns
-    -------
-    hu : int16 array (n, size_px, size_px)
-        Canonical view, head to foot.
-    z01 : float array (n,)
-        True relative z.
-    interval_mm : float
-        Distance of neighbouring slices.
-    """
-    anatomy = sample_anatomy(rng)
-    plan = sample_scan(anatomy, rng, rows=size_px)
-    interval = float(rng.choice([3.0, 4.0, 5.0, 6.0, 8.0]))
-    top = plan.top_mm - (float(rng.uniform(0, 90)) if rng.random() < 0.25 else 0.0)
-    bottom = plan.bottom_mm + (float(rng.uniform(0, 120)) if rng.random() < 0.25 else 0.0)
-    plan = replace(
-        plan,
-        top_mm=top,
-        bottom_mm=bottom,
-        slice_interval_mm=max(interval, (bottom - top) / 85),
-        pixel_mm=plan.pixel_mm * float(rng.uniform(0.9, 1.12)),
-        centre_x_mm=plan.centre_x_mm + float(rng.normal(0, 12)),
-        centre_y_mm=plan.centre_y_mm + float(rng.normal(0, 12)),
-        arms_up=bool(rng.random() < 0.75),
-        noise_hu=float(rng.uniform(3, 35)),
-        rotation_deg=float(rng.normal(0, 4)),
-    )
-    series = render(anatomy, [], plan, rng)
-    return series.hu, series.z01, plan.slice_interval_mm
