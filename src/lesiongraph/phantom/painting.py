@@ -21,7 +21,7 @@ from lesiongraph.phantom.organs import (
     thorax_parts,
     wall_parts,
 )
-from lesiongraph.phantom.skeleton import Bone, arm_bones, arm_tubes, pelvic_bones, thoracic_bones
+from lesiongraph.phantom.skeleton import Bone
 from lesiongraph.phantom.spine import bone_ellipse, draw_ribs, draw_vertebra
 from lesiongraph.phantom.study import Study
 from lesiongraph.phantom.vessels import Vessel, airways, curved_bones, great_vessels, lung_tree
@@ -33,7 +33,7 @@ _THIGH_TOP = 724.0
 def paint_slice(study: Study, i: int) -> tuple[Canvas, Floats]:
     """Paint slice `i`; return the canvas and the coverage (rows, columns) of the body cavity."""
     canvas = study.canvas(i)
-    tz = float(study.template_z[i])
+    tz = float(study.organ_z[i])
     septa = canvas.bend
     _arms(study, canvas, i)
     _wall(study, canvas, i, septa)
@@ -48,6 +48,7 @@ def paint_slice(study: Study, i: int) -> tuple[Canvas, Floats]:
     _parts(study, canvas, i, (*parts, *abdomen_parts(study.anatomy)), cavity)
     if tz > 560:
         _parts(study, canvas, i, pelvis_parts(study.anatomy), cavity)
+    study.paint_masses(canvas, i, cavity)
     _vessels(study, canvas, i, great_vessels(study.anatomy), 0.8)
     _vessels(study, canvas, i, airways(study.anatomy), 0.8)
     _bones(study, canvas, i, cavity_depth)
@@ -77,9 +78,10 @@ def _trunk_depth(canvas: Canvas, outline: Outline, i: int, tz: float) -> Floats:
 
 
 def _arms(study: Study, canvas: Canvas, i: int) -> None:
-    tissues, up = study.tissues, study.plan.arms_up
+    tissues = study.tissues
+    tubes, bones = study.arms()
     fat = 2.0 + 0.35 * study.anatomy.subcutaneous_mm
-    cut = [(shape, study.sections(shape, soft=False)[i]) for shape in arm_tubes(study.anatomy, up)]
+    cut = [(shape, study.sections(shape, soft=False)[i]) for shape in tubes]
     cut = [(shape, section) for shape, section in cut if min(section[2], section[3]) > 2]
     if not cut:
         return
@@ -89,7 +91,7 @@ def _arms(study: Study, canvas: Canvas, i: int) -> None:
             grown = section + np.array([0, 0, grow, grow, 0])
             value = _muscle(study, canvas) if tissue == "muscle" else tissues[tissue]
             canvas.ellipse(grown, value, square=shape.square, rough_mm=1.5, texture_hu=5)
-    for bone in arm_bones(study.anatomy, up):
+    for bone in bones:
         _bone(study, canvas, i, bone)
 
 
@@ -123,7 +125,7 @@ def _wall(study: Study, canvas: Canvas, i: int, septa: Floats) -> None:
 
 def _muscle(study: Study, canvas: Canvas) -> Floats:
     """Muscle (rows, columns) with thin fat between its bundles."""
-    gaps = np.clip(1 - np.abs(canvas.bend + np.float32(0.25)) * 6.5, 0, 1)
+    gaps = np.clip(1 - np.abs(canvas.bend + np.float32(0.25)) * np.float32(study.muscle_gaps), 0, 1)
     value = np.float32(study.tissues["muscle"]) + 6 * canvas.noise
     value += gaps * np.float32(0.75) * (np.float32(study.tissues["fat"]) - value)
     return np.asarray(value, np.float32)
@@ -162,13 +164,14 @@ def _cavity(study: Study, canvas: Canvas, i: int) -> tuple[Floats | None, Floats
     depth = canvas.outline_depth(_outline(study.cavity, i))
     coverage = canvas.cover(depth + np.float32(0.8) * canvas.bend)
     everywhere = (slice(None), slice(None))
-    if tz < _DIAPHRAGM_BOTTOM:
+    if study.organ_z[i] < _DIAPHRAGM_BOTTOM:
         value = np.float32(tissues["lung"]) + 14 * canvas.noise + np.float32(0.32) * canvas.y
         canvas.paint(everywhere, coverage, value)
         window, tree = canvas.ball_depth(*lung_tree(study.anatomy).cut(float(study.soft_z[i])))
         if window != EMPTY:
             canvas.paint(window, canvas.cover(tree) * coverage[window], study.tissues["pulmonary"] * 0.6 + 20)
         _effusion(study, canvas, i, coverage)
+        study.paint_lung_disease(canvas, i, coverage)
         study.see("lung", i)
     else:
         canvas.paint(everywhere, coverage, np.float32(tissues["mesentery"]) + 9 * canvas.noise)
@@ -196,7 +199,13 @@ def _thorax(study: Study, canvas: Canvas, i: int, cavity: Floats) -> None:
 def _parts(study: Study, canvas: Canvas, i: int, parts: tuple[Part, ...], cavity: Floats) -> None:
     """Paint the parts that this slice cuts."""
     for part in parts:
+        if part.organ in study.missing:
+            continue
         section = study.sections(part.tube)[i]
+        if part.organ in study.organ_scale:
+            section = section * np.array(
+                [1, 1, study.organ_scale[part.organ], study.organ_scale[part.organ], 1]
+            )
         if min(section[2], section[3]) < 0.8:
             continue
         clip = cavity if part.in_cavity else None
@@ -282,7 +291,7 @@ def _bones(study: Study, canvas: Canvas, i: int, cavity_depth: Floats | None) ->
     if cavity_depth is not None and tz < 480:
         draw_ribs(canvas, cavity_depth, float(study.cavity.centre_y[i]), tz, study.tissues)
     draw_vertebra(canvas, anatomy, float(study.z_mm[i]), study.tissues)
-    for bone in (*thoracic_bones(anatomy), *pelvic_bones(anatomy)):
+    for bone in study.bones():
         _bone(study, canvas, i, bone)
     for vessel in curved_bones(anatomy):
         window, depth = canvas.ball_depth(*vessel.curve.cut(float(study.z_mm[i])))

@@ -12,6 +12,7 @@ from lesiongraph.phantom.contours import cavity_outline, muscle_outline, skin_ou
 from lesiongraph.phantom.fields import FieldGrid, Floats, lattice_of
 from lesiongraph.phantom.scan import ScanPlan
 from lesiongraph.phantom.shapes import Tube
+from lesiongraph.phantom.skeleton import Bone, arm_bones, arm_tubes, pelvic_bones, thoracic_bones
 from lesiongraph.phantom.tissues import Tissues
 from lesiongraph.phantom.vessels import bowel
 
@@ -29,10 +30,14 @@ class Study:
     z_mm: Doubles  # (n,)
     rng: np.random.Generator
     organ_slices: dict[str, list[int]] = field(default_factory=dict)
+    muscle_gaps: float = 6.5  # how thin the fat between the muscles' bundles is
+    missing: frozenset[str] = frozenset()  # organs that were taken out
+    organ_scale: dict[str, float] = field(default_factory=dict)  # how much larger across than usual
 
     def __post_init__(self) -> None:
         plan, anatomy = self.plan, self.anatomy
         self.template_z = anatomy.template_z(self.z_mm)
+        self.organ_z = self.template_z  # template heights that say which organs to paint
         # A breath moves the soft organs round the diaphragm, not the bones.
         self.soft_z = self.z_mm - plan.breath_mm * np.exp(-(((self.template_z - 330) / 95) ** 2))
         self.skin, self.muscle = skin_outline(anatomy, self.z_mm), muscle_outline(anatomy, self.z_mm)
@@ -128,3 +133,18 @@ class Study:
     def see(self, organ: str, i: int) -> None:
         """Remember that an organ shows on slice `i`."""
         self.organ_slices.setdefault(organ, []).append(i)
+
+    def arms(self) -> tuple[tuple[Tube, ...], tuple[Bone, ...]]:
+        """Return the soft outlines and the bones of arms and shoulders."""
+        up = self.plan.arms_up
+        return arm_tubes(self.anatomy, up), arm_bones(self.anatomy, up)
+
+    def bones(self) -> tuple[Bone, ...]:
+        """Return the bones of chest and pelvis, in painting order."""
+        return (*thoracic_bones(self.anatomy), *pelvic_bones(self.anatomy))
+
+    def paint_lung_disease(self, canvas: Canvas, i: int, cavity: Floats) -> None:
+        """Paint what fills a lung; the hospital's patients have none beside their lesions."""
+
+    def paint_masses(self, canvas: Canvas, i: int, cavity: Floats) -> None:
+        """Paint what displaces the organs; the hospital's patients have none beside their lesions."""
