@@ -7,23 +7,27 @@ tried, and how the location that DeepLesion states is reproduced.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lesiongraph.imaging.pockets import BODY_HU, edge_of_view, fill_body, outside_view
+from lesiongraph.imaging.pockets import fill_body
+from lesiongraph.imaging.view import CoarseView, Mask, coarse_view
 from lesiongraph.lesion import BoundingBox
-
-Mask = NDArray[np.bool_]
 
 FLAG_NO_BODY = "no body found"
 FLAG_CUT = "cut by the field of view"
 
-COARSE_MM = 2.0
 OPENING_MM = 9.0  # thicker than a table's shell, thinner than a chest wall
+METAL_HU = 2500.0  # denser than bone and contrast agent: a prosthesis, a clip, a filled tooth
+MENDING_MM = 24.0  # wider than the dark streaks that reach the skin, narrower than the gap between two legs
 MIN_BODY_MM2 = 1500.0  # a forearm's cross-section: what is smaller is a bottle or a tube
+SLAT_MM = 36.0  # an arm is thicker; a hand may be thinner, but is not
+SLAT_LENGTHS = 3.5  # times as long as thick
 COMPARABLE = 0.4  # a second thigh has about the area of the first; an arm, a tenth of the trunk's
 ALIKE = 0.5  # two arms of one patient have areas within a factor of two
 CUT_MM = 20.0  # this much body on the image's edge means that the field of view cuts it
@@ -77,17 +81,15 @@ def body_mask(hu: NDArray[np.integer], spacing_mm: tuple[float, float]) -> BodyM
         raise ValueError(f"expected one slice (rows, cols), got shape {hu.shape}")
     if not all(math.isfinite(value) and value > 0 for value in spacing_mm):
         raise ValueError(f"spacing: expected two positive numbers in mm (y, x), got {spacing_mm}")
-    steps = tuple(max(1, round(COARSE_MM / value)) for value in spacing_mm)
-    coarse = _block_mean(hu, steps)  # (rows / step, cols / step)
-    pixel_mm = (spacing_mm[0] * steps[0], spacing_mm[1] * steps[1])
-    parts = _opened(coarse > BODY_HU, pixel_mm)
-    body, limbs = _choose_parts(parts, pixel_mm)
+    view = coarse_view(hu, spacing_mm)
+    parts = _opened(view.hu > view.air.body_hu, view.pixel_mm)
+    body, limbs = _choose_parts(parts, view.pixel_mm)
     if not body.any():
         everything = np.ones(hu.shape, dtype=bool)
         return BodyMask(everything, np.zeros(hu.shape, dtype=bool), FLAG_NO_BODY)
-    body, limbs = fill_body(body, limbs, coarse, pixel_mm)
-    flag = FLAG_CUT if _is_cut(body, coarse, pixel_mm) else ""
-    return BodyMask(_enlarged(body, steps, hu.shape), _enlarged(limbs, steps, hu.shape), flag)
+    body, limbs = fill_body(_mended(body, view), limbs, view)
+    flag = FLAG_CUT if _is_cut(body, view) else ""
+    return BodyMask(_enlarged(body, view.steps, hu.shape), _enlarged(limbs, view.steps, hu.shape), flag)
 
 
 def relative_xy(mask: Mask, centre_xy_px: tuple[float, float]) -> tuple[float, float]:
@@ -149,30 +151,33 @@ def _bounds(mask: Mask) -> tuple[float, float, float, float]:
     return columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5
 
 
-def _block_mean(hu: NDArray[np.integer], steps: tuple[int, ...]) -> NDArray[np.float32]:
-    """Average blocks of `steps` pixels: less noise, fewer pixels. Its edge completes a partial last block."""
-    rows, columns = (math.ceil(size / step) * step for size, step in zip(hu.shape, steps, strict=True))
-    if (rows, columns) != hu.shape:
-        hu = np.pad(hu, ((0, rows - hu.shape[0]), (0, columns - hu.shape[1])), mode="edge")
-    total = np.zeros((rows // steps[0], columns // steps[1]), dtype=np.int32)
-    for dy in range(steps[0]):
-        for dx in range(steps[1]):
-            total += hu[dy :: steps[0], dx :: steps[1]]
-    return (total / np.float32(steps[0] * steps[1])).astype(np.float32)
-
-
 def _opened(tissue: Mask, pixel_mm: tuple[float, float]) -> Mask:
-    """Drop what is thinner than `OPENING_MM`: table shells, tubes, blankets, clothes.
+    """Drop what is thinner than `OPENING_MM`: table shells, tubes, blankets, clothes."""
+    return _filtered(tissue, pixel_mm, OPENING_MM, (ndimage.minimum_filter1d, ndimage.maximum_filter1d))
+
+
+def _mended(body: Mask, view: CoarseView) -> Mask:
+    """Close the inlets that the dark streaks of metal cut into the body, where it has metal in it."""
+    if not (view.hu[body] > METAL_HU).any():
+        return body
+    closed = _filtered(body, view.pixel_mm, MENDING_MM, (ndimage.maximum_filter1d, ndimage.minimum_filter1d))
+    return closed & ~view.outside
+
+
+def _filtered(
+    mask: Mask, pixel_mm: tuple[float, float], width_mm: float, extremes: Sequence[Callable[..., Any]]
+) -> Mask:
+    """Apply two extreme filters of a square in turn.
 
     The image is thought to go on beyond its border, so that a body cut there is not rounded off.
     """
-    reach_y, reach_x = (max(1, round(OPENING_MM / 2 / mm)) for mm in pixel_mm)
-    opened = np.pad(tissue.view(np.uint8), ((reach_y,) * 2, (reach_x,) * 2), mode="edge")
+    reach_y, reach_x = (max(1, round(width_mm / 2 / mm)) for mm in pixel_mm)
+    values = np.pad(mask.view(np.uint8), ((reach_y,) * 2, (reach_x,) * 2), mode="edge")
     # a square is separable, and minimum_filter1d is ten times faster than binary_erosion
-    for extreme in (ndimage.minimum_filter1d, ndimage.maximum_filter1d):
+    for extreme in extremes:
         for axis, reach in ((0, reach_y), (1, reach_x)):
-            opened = extreme(opened, 2 * reach + 1, axis=axis, mode="nearest")
-    inner = opened[reach_y : reach_y + tissue.shape[0], reach_x : reach_x + tissue.shape[1]]
+            values = extreme(values, 2 * reach + 1, axis=axis, mode="nearest")
+    inner = values[reach_y : reach_y + mask.shape[0], reach_x : reach_x + mask.shape[1]]
     return inner.astype(bool)
 
 
@@ -186,7 +191,19 @@ def _choose_parts(parts: Mask, pixel_mm: tuple[float, float]) -> tuple[Mask, Mas
     inner = is_part & ~_outermost_pair(labels, areas_mm2, np.flatnonzero(is_part)) & is_body
     if inner.any():
         is_body = inner
-    return np.asarray(is_body[labels]), np.asarray((is_part & ~is_body)[labels])
+    is_limb = is_part & ~is_body
+    extents = ndimage.find_objects(labels)
+    for number in np.flatnonzero(is_limb):
+        is_limb[number] = not _is_slat(labels[extents[number - 1]] == number, pixel_mm)
+    return np.asarray(is_body[labels]), np.asarray(is_limb[labels])
+
+
+def _is_slat(part: Mask, pixel_mm: tuple[float, float]) -> bool:
+    """Whether a part is thin and long, as a table's beam is, and no arm or hand."""
+    depths_mm = ndimage.distance_transform_edt(np.pad(part, 1), sampling=pixel_mm)
+    thickness_mm = 2 * float(depths_mm.max())
+    area_mm2 = part.sum() * pixel_mm[0] * pixel_mm[1]
+    return thickness_mm < SLAT_MM and area_mm2 > SLAT_LENGTHS * thickness_mm**2
 
 
 def _outermost_pair(
@@ -206,11 +223,10 @@ def _outermost_pair(
     return pair
 
 
-def _is_cut(body: Mask, coarse: NDArray[np.float32], pixel_mm: tuple[float, float]) -> bool:
+def _is_cut(body: Mask, view: CoarseView) -> bool:
     """Whether the body runs out of the image, or out of the reconstruction circle."""
-    outside = outside_view(coarse)
-    on_edge = body & ~outside & edge_of_view(outside)
-    return bool(on_edge.sum() * min(pixel_mm) >= CUT_MM)
+    on_edge = body & ~view.outside & view.edge
+    return bool(on_edge.sum() * min(view.pixel_mm) >= CUT_MM)
 
 
 def _enlarged(coarse: Mask, steps: tuple[int, ...], shape: tuple[int, ...]) -> Mask:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
-Mask = NDArray[np.bool_]
+from lesiongraph.imaging.view import CoarseView, Mask, grown, without_holes
 
-BODY_HU = -500  # half way from air to soft tissue: the skin line is least sensitive to it
-PADDING_HU = -1500  # outside the reconstruction circle scanners write −2000 or −3024, colder than any air
-OUTER_AIR_HU = -965  # room air lies near −1000; lung that the border cuts open, near −850
 LUNG_MM2 = 400.0  # smaller border pockets are not worth telling lung from room air
 ENCLOSED = 0.6  # share of a pocket's rim that must be body for the pocket to be inside it
-ENCLOSED_WIDELY = 0.85  # the same where the view lies inside the chest and cuts three sides of a lung
-LUNG_HU = -940  # denser than room air on any scanner seen; used where the shape says less
+# The colder the air of a pocket that the view cuts, the more of its rim must lie within the body's convex
+# hull for it to be lung or gut: room air lies near −1000, cut lung near −850, foam and cushions between.
+COLDNESS_HU = (-1000.0, -960.0, -890.0)
+SHARE_IN_HULL = (0.7, 0.3, 0.15)
+SHARE_IN_HULL_CLIPPED = 0.4  # where the picture's window has made all air alike
+HULL_MARGIN_PX = 1.5  # a rim pixel is within the hull when it is this deep in it
+ROOM_AIR_HU = -975.0  # colder than this only gut gas is inside a body,
+GAS_MM2 = 3000.0  # which fills no larger pocket; between neck and raised shoulders lies more air
+SLIVER_SHARE = 0.05  # of the body seen: larger gaps in cut lungs are no vessels
 
 
-def fill_body(
-    body: Mask, limbs: Mask, coarse: NDArray[np.float32], pixel_mm: tuple[float, float]
-) -> tuple[Mask, Mask]:
+def fill_body(body: Mask, limbs: Mask, view: CoarseView) -> tuple[Mask, Mask]:
     """Return body and limbs with their holes filled, and with the lungs that the field of view cuts open.
 
     A limb that such a lung joins to the body was a piece of the body: the chest wall across the lung.
@@ -30,49 +31,84 @@ def fill_body(
     ----------
     body, limbs : (rows, cols) bool
         Opened components.
-    coarse : (rows, cols) float32, HU
-    pixel_mm : (y, x)
+    view : CoarseView
     """
-    inside, cut_lungs = _with_lungs(body, limbs, coarse, pixel_mm)
-    if cut_lungs.any() and limbs.any():
-        labels, count = ndimage.label(limbs)
-        joins = np.zeros(count + 1, dtype=bool)
-        joins[labels[_grown(cut_lungs) & limbs]] = True
-        joined = joins[labels]
-        inside, limbs = inside | joined, limbs & ~joined
-    inside = _without_holes(inside)
-    return inside, (_without_holes(limbs) if limbs.any() else limbs) & ~inside
+    inside, cut_lungs = _with_lungs(body, view)
+    if cut_lungs.any():
+        if limbs.any():
+            labels, count = ndimage.label(limbs)
+            joins = np.zeros(count + 1, dtype=bool)
+            joins[labels[grown(cut_lungs) & limbs]] = True
+            joined = joins[labels]
+            inside, limbs = inside | joined, limbs & ~joined
+        inside = _with_cut_vessels(inside, view)
+    inside = without_holes(inside)
+    return inside, (without_holes(limbs) if limbs.any() else limbs) & ~inside
 
 
-def _with_lungs(
-    body: Mask, limbs: Mask, coarse: NDArray[np.float32], pixel_mm: tuple[float, float]
-) -> tuple[Mask, Mask]:
+def depth_in_hull(points: NDArray[np.integer], mask: Mask) -> NDArray[np.float64]:
+    """Return how deep points (n, 2), (row, column), lie in the mask's convex hull (px); negative outside."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    first = np.argmax(mask[:, columns], axis=0)
+    last = mask.shape[0] - 1 - np.argmax(mask[::-1, columns], axis=0)
+    # the hull of each column's two ends is the mask's; joggled (QJ), as a straight body has no area
+    ends = np.stack([np.concatenate([first, last]), np.concatenate([columns, columns])], axis=1)
+    faces = ConvexHull(ends, qhull_options="QJ").equations  # (faces, 3): outward normal, offset
+    return np.asarray(-(points @ faces[:, :2].T + faces[:, 2]).max(axis=1))
+
+
+def _with_lungs(body: Mask, view: CoarseView) -> tuple[Mask, Mask]:
     """Return the body with closed and cut lungs, and the cut ones alone."""
-    outside = outside_view(coarse)
-    labels, count = ndimage.label((coarse <= BODY_HU) & ~outside)
-    areas_mm2 = np.bincount(labels.ravel(), minlength=count + 1) * (pixel_mm[0] * pixel_mm[1])
-    edge = edge_of_view(outside)
+    labels, count = ndimage.label((view.hu <= view.air.body_hu) & ~view.outside)
+    areas_mm2 = np.bincount(labels.ravel(), minlength=count + 1) * view.pixel_mm2
     inside, cut_lungs = body.copy(), np.zeros_like(body)
     extents = ndimage.find_objects(labels)
     for number in np.flatnonzero(areas_mm2[1:] >= LUNG_MM2) + 1:
         # three pixels of margin: two for the wall, one so that nothing touches the window's edge by chance
         window = tuple(slice(max(0, part.start - 3), part.stop + 3) for part in extents[number - 1])
-        pocket, density = labels[window] == number, coarse[window]
-        cut_sides = _sides(np.argwhere(pocket & edge[window]) + [part.start for part in window], coarse.shape)
-        parts = body[window] | limbs[window] if cut_sides else body[window]
-        enclosed = _enclosed_share(pocket, parts, outside[window])
-        if cut_sides == 0 and enclosed > ENCLOSED:
-            inside[window] |= pocket | (_grown(_grown(pocket)) & (density > BODY_HU))
-        elif cut_sides and _is_cut_lung(cut_sides, enclosed, density[pocket]):
-            cut_lungs[window] |= pocket
+        pocket = labels[window] == number
+        if (pocket & view.edge[window]).any():
+            if _is_cut_lung(pocket, window, body, view):
+                cut_lungs[window] |= pocket
+        elif _enclosed_share(pocket, body[window], view.outside[window]) > ENCLOSED:
+            wall = grown(grown(pocket)) & (view.hu[window] > view.air.body_hu)
+            inside[window] |= pocket | wall
     return inside | cut_lungs, cut_lungs
 
 
-def _is_cut_lung(cut_sides: int, enclosed: float, density: NDArray[np.float32]) -> bool:
-    """Whether a pocket that reaches the edge of the view is lung rather than the air round the patient."""
-    if cut_sides <= 2:
-        return enclosed > ENCLOSED and bool(np.percentile(density, 25) > OUTER_AIR_HU)
-    return enclosed > ENCLOSED_WIDELY and bool(np.percentile(density, 25) > LUNG_HU)
+def _with_cut_vessels(inside: Mask, view: CoarseView) -> Mask:
+    """Return the mask with what the edge of the view cuts out of its lungs: vessels, and slivers of lung."""
+    labels, count = ndimage.label(~inside & ~view.outside)
+    sizes_px = np.bincount(labels.ravel(), minlength=count + 1)
+    is_piece = np.zeros(count + 1, dtype=bool)
+    is_piece[labels[view.edge]] = True
+    is_piece[0] = False
+    is_piece &= sizes_px <= SLIVER_SHARE * inside.sum()
+    everything = (slice(None), slice(None))
+    filled = inside.copy()
+    for number in np.flatnonzero(is_piece):
+        piece = labels == number
+        if _is_cut_lung(piece, everything, inside, view):
+            filled |= piece
+    return filled
+
+
+def _is_cut_lung(pocket: Mask, window: tuple[slice, ...], body: Mask, view: CoarseView) -> bool:
+    """Whether a pocket that reaches the edge of the view is lung or gut rather than air round the patient.
+
+    The body bends round its lungs, so their rim lies within its convex hull; seen from outside it is convex.
+    """
+    needed = SHARE_IN_HULL_CLIPPED
+    if not view.air.clipped:
+        coldness_hu = float(np.percentile(view.hu[window][pocket], 25))
+        if coldness_hu < ROOM_AIR_HU and pocket.sum() * view.pixel_mm2 > GAS_MM2:
+            return False
+        needed = float(np.interp(coldness_hu, COLDNESS_HU, SHARE_IN_HULL))
+    rim = np.argwhere(pocket & grown(grown(body[window])))
+    if not len(rim):
+        return False
+    depth_px = depth_in_hull(rim + [part.start or 0 for part in window], body)
+    return bool((depth_px > HULL_MARGIN_PX).mean() > needed)
 
 
 def _enclosed_share(pocket: Mask, body: Mask, outside: Mask) -> float:
@@ -80,62 +116,6 @@ def _enclosed_share(pocket: Mask, body: Mask, outside: Mask) -> float:
 
     The inside of a hollow table, or the gap between table and patient, has the body on one side only.
     """
-    pocket = _without_holes(pocket)  # vessels in a lung have rims of their own
-    rim = _grown(pocket) & ~pocket & ~outside
-    return float((rim & _grown(body)).sum() / max(1, rim.sum()))
-
-
-def outside_view(coarse: NDArray[np.float32]) -> Mask:
-    """Return the pixels beyond the reconstruction circle, known by their padding."""
-    outside = np.asarray(coarse <= PADDING_HU)
-    # readers set declared padding to −1024: a round view is then known by its constant corners
-    corners = _beyond_circle(coarse.shape[0], coarse.shape[1])
-    values = coarse[corners]
-    if values.size and values.min() == values.max():
-        outside |= corners
-    return outside
-
-
-@lru_cache(maxsize=8)
-def _beyond_circle(rows: int, columns: int) -> Mask:
-    """Return what of the image lies outside its inscribed ellipse, with one pixel to spare."""
-    down = (np.arange(rows)[:, None] - (rows - 1) / 2) / (rows / 2 + 1)
-    right = (np.arange(columns)[None, :] - (columns - 1) / 2) / (columns / 2 + 1)
-    return np.asarray(down**2 + right**2 > 1.0)
-
-
-def edge_of_view(outside: Mask) -> Mask:
-    """Return the pixels where the image, or the reconstruction circle, ends."""
-    edge = _grown(outside)
-    edge[[0, -1]] = edge[:, [0, -1]] = True
-    return edge
-
-
-def _sides(points: NDArray[np.intp], shape: tuple[int, ...]) -> int:
-    """Return on how many of the four sides of the field of view, square or round, the points lie.
-
-    A lung is cut on one side, or on two at a corner; the air round a patient reaches three or four.
-    """
-    down, right = (points / np.maximum(1, np.array(shape) - 1) - 0.5).T
-    quarters = np.round(np.arctan2(down, right) / (np.pi / 2)).astype(int) % 4  # parted by the diagonals
-    return len(np.unique(quarters))
-
-
-def _grown(mask: Mask) -> Mask:
-    """Return the mask with its 4-neighbours (binary_dilation, many times faster)."""
-    grown = mask.copy()
-    grown[1:] |= mask[:-1]
-    grown[:-1] |= mask[1:]
-    grown[:, 1:] |= mask[:, :-1]
-    grown[:, :-1] |= mask[:, 1:]
-    return grown
-
-
-def _without_holes(mask: Mask) -> Mask:
-    """Return the mask with background that does not reach the border filled (binary_fill_holes, faster)."""
-    labels, count = ndimage.label(~mask)
-    is_open = np.zeros(count + 1, dtype=bool)
-    for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        is_open[border] = True
-    is_open[0] = False  # label 0 is the mask itself
-    return np.asarray(~is_open[labels])
+    pocket = without_holes(pocket)  # vessels in a lung have rims of their own
+    rim = grown(pocket) & ~pocket & ~outside
+    return float((rim & grown(body)).sum() / max(1, rim.sum()))
