@@ -17,6 +17,7 @@ from lesiongraph.phantom.contours import skin_outline
 from lesiongraph.phantom.implants import sample_implants
 from lesiongraph.phantom.painting import paint_slice
 from lesiongraph.phantom.pathology import Pathology
+from lesiongraph.phantom.skeleton import thoracic_bones
 from lesiongraph.phantom.tissues import sample_tissues
 from lesiongraph.phantom.training_body import (
     TrainingStudy,
@@ -24,6 +25,7 @@ from lesiongraph.phantom.training_body import (
     sample_pose,
     sample_training_anatomy,
 )
+from lesiongraph.phantom.training_bones import raised_girdle, training_pelvis
 from lesiongraph.phantom.training_limbs import ArmPose, pose_arms
 from lesiongraph.phantom.training_view import (
     TRAINING_REGIONS,
@@ -170,6 +172,36 @@ def test_arms_lie_where_their_pose_says() -> None:
     front = float(np.interp(belly, z, skin.centre_y - skin.half_y))
     assert beside[0] > float(np.interp(belly, z, skin.half_x))
     assert over[1] < front + 20
+
+
+def test_overlapping_pelvic_pieces_look_like_one_bone() -> None:
+    anatomy = sample_anatomy(np.random.default_rng(0))
+    bones = training_pelvis(anatomy, 0.0)
+    hips = [bone.inside for bone in bones if bone.organ == "ilium"]
+    assert hips.index("spongiosa") == sum(inside == "cortex" for inside in hips)  # insides after all shells
+
+
+def test_the_iliac_crest_moves_alone() -> None:
+    anatomy = sample_anatomy(np.random.default_rng(0))
+
+    def top(crest_mm: float, organ: str) -> float:
+        return min(float(b.tube.z_mm[0]) for b in training_pelvis(anatomy, crest_mm) if b.organ == organ)
+
+    moved = float(anatomy.patient_z(514.0) - anatomy.patient_z(502.0))
+    assert top(12.0, "ilium") - top(0.0, "ilium") == pytest.approx(moved)
+    assert top(12.0, "femur") == top(0.0, "femur")
+
+
+def test_a_raised_girdle_takes_the_scapulae_along() -> None:
+    bones = thoracic_bones(sample_anatomy(np.random.default_rng(0)))
+    for before, after in zip(bones, raised_girdle(bones, 9.0), strict=True):
+        lift = 9.0 if before.organ == "scapula" else 0.0
+        np.testing.assert_allclose(before.tube.z_mm - after.tube.z_mm, lift)
+
+
+def test_nearly_every_slice_shows_a_body(volumes: list[TrainingPhantom]) -> None:
+    shown = np.concatenate([(volume.hu > -150).mean(axis=(1, 2)) > 0.02 for volume in volumes])
+    assert shown.mean() > 0.97
 
 
 def test_tilt_and_thickness_keep_a_ramp_and_move_a_tilted_one() -> None:

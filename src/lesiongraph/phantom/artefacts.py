@@ -16,7 +16,7 @@ from lesiongraph.phantom.fields import Floats
 _WATER_PER_MM = 0.019  # attenuation at about 70 keV
 _TYPICAL_PATH = 6.0  # a trunk of 310 mm
 _LONGEST_PATH = 12.0
-_MOST_NOISE_HU, _MOST_STREAKS_HU = 90.0, 55.0  # beyond, no one would read the slice
+_MOST_NOISE_HU, _MOST_STREAKS_HU = 80.0, 40.0  # beyond, no one would read the slice
 _TILES = 3
 
 
@@ -39,10 +39,10 @@ class ScannerLook:
     def sample(cls, rng: np.random.Generator, noise_hu: float, kernel: str) -> ScannerLook:
         """Draw a scanner; `kernel` "sharp" is noisier and enhances edges."""
         sharp = kernel == "sharp"
-        poor = rng.random() < 0.3
+        poor = rng.random() < 0.2
         return cls(
             noise_hu=noise_hu * (1.6 if sharp else 1.0),
-            streaks=float(rng.uniform(0.5, 2.2)) if poor else float(rng.uniform(0, 0.5)),
+            streaks=float(rng.uniform(0.4, 1.4)) if poor else float(rng.uniform(0, 0.3)),
             unmodulated=float(rng.uniform(0.2, 0.9)),
             hardening=float(rng.uniform(0, 2.5)) if rng.random() < 0.5 else 0.0,
             blur_mm=0.0 if sharp else float(rng.uniform(0, 2.0)),
@@ -52,7 +52,7 @@ class ScannerLook:
             cut_hu=((-1024, 3071), (-1000, 1000), (-160, 240), (-1024, 1023))[
                 int(rng.choice(4, p=(0.7, 0.1, 0.1, 0.1)))
             ],
-            metal=float(rng.uniform(150, 900)),
+            metal=float(rng.uniform(80, 600)),
         )
 
 
@@ -116,9 +116,9 @@ class Scanner:
         y, x = self._rows - np.float32(row), self._columns - np.float32(column)
         turn = np.arctan2(y, x)
         rays = np.zeros(self._shape, np.float32)
-        for _ in range(4):
-            k = 2 * int(self._rng.integers(1, 12))
-            rays += np.cos(k * turn + np.float32(self._rng.uniform(0, 2 * np.pi)))
+        for _ in range(7):  # a ray passes through: what it does on one side it does on the other
+            lobes, phase = 2 * int(self._rng.integers(1, 19)), np.float32(self._rng.uniform(0, 2 * np.pi))
+            rays += np.float32(self._rng.uniform(0.2, 0.9)) * np.cos(lobes * turn + phase)
         reach = (np.float32(radius + 1) / (np.hypot(x, y) + np.float32(radius + 1))) ** 0.9
         return np.asarray(np.float32(self._look.metal * strength / 2) * rays * reach, np.float32)
 

@@ -75,7 +75,7 @@ class Pathology:
             values[name] += self.oedema_hu * (0.4 if name == "fat" else 1.0)
         values["muscle"] -= float(rng.uniform(0, 30))  # fat within the muscles
         values["cortex"] *= float(rng.uniform(0.75, 1.5))
-        values["spongiosa"] *= float(rng.uniform(0.6, 1.5))
+        values["spongiosa"] *= float(rng.uniform(0.7, 2.0))
         for name in ("artery", "heart blood", "right heart", "pulmonary"):
             values[name] = 40 + (values[name] - 40) * float(rng.uniform(0.8, 1.7))
         return Tissues(values)

@@ -21,7 +21,7 @@ from lesiongraph.phantom.shapes import Curve, Tube
 from lesiongraph.phantom.skeleton import Bone, thoracic_bones
 from lesiongraph.phantom.study import Study
 from lesiongraph.phantom.surroundings import Line, paint_blanket, paint_lines, paint_table, sample_table
-from lesiongraph.phantom.training_bones import head_bones, training_pelvis
+from lesiongraph.phantom.training_bones import head_bones, raised_girdle, training_pelvis
 from lesiongraph.phantom.training_limbs import ArmPose, pose_arms, sample_arms
 from lesiongraph.phantom.vessels import Vessel
 
@@ -60,6 +60,7 @@ class BodyPose:
     bend_phase: float
     broad_warp: float
     crest_mm: float  # how much lower the iliac crest stands
+    girdle_mm: float  # how much higher the shoulders stand
     arms: tuple[ArmPose, ArmPose]  # left, right
     pathology: Pathology = field(default_factory=Pathology)
 
@@ -95,6 +96,7 @@ def sample_pose(rng: np.random.Generator, region: str) -> BodyPose:
         bend_phase=float(rng.uniform(0, 2 * np.pi)),
         broad_warp=float(rng.uniform(0, 1.4)),
         crest_mm=float(rng.normal(10, 6)),
+        girdle_mm=float(rng.normal(0, 10)),
         arms=sample_arms(rng, 0.45 if "neck" in region else 0.22),
         pathology=Pathology.sample(rng),
     )
@@ -123,9 +125,13 @@ class TrainingStudy(Study):
         self.organ_z = np.interp(self.template_z, *pose.organ_knots_mm)
         self.soft_z = anatomy.patient_z(self.organ_z)
         self._vary_outlines()
-        self._arms = pose_arms(anatomy, pose.arms, self.skin, self.z_mm)
+        tubes, limbs = pose_arms(anatomy, pose.arms, self.skin, self.z_mm)
+        self._arms = (
+            tuple(limb.shifted(0, 0, -pose.girdle_mm) for limb in tubes),
+            tuple(replace(bone, tube=bone.tube.shifted(0, 0, -pose.girdle_mm)) for bone in limbs),
+        )
         self._bones = (
-            *thoracic_bones(anatomy),
+            *raised_girdle(thoracic_bones(anatomy), pose.girdle_mm),
             *training_pelvis(anatomy, pose.crest_mm),
             *head_bones(anatomy),
         )

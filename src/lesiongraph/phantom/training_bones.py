@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lesiongraph.phantom.anatomy import Anatomy, Doubles
@@ -17,8 +19,8 @@ _WINGS: tuple[tuple[float, tuple[Row, ...]], ...] = (
     (1.8, ((540, 124, -18, 0, 0, -80), (552, 122, -20, 16, 5, -80), (590, 112, -22, 14, 6.5, -84),
         (615, 104, -20, 12, 7, -88), (628, 100, -14, 0, 0, -88))),
 )  # fmt: skip
-_SACRAL_WINGS: tuple[Row, ...] = ((566, 28, 48, 0, 0, 25), (576, 30, 50, 19, 13, 30),
-    (600, 30, 62, 20, 12, 35), (622, 26, 72, 14, 9, 35), (634, 24, 76, 0, 0, 35))  # fmt: skip
+_SACRAL_WINGS: tuple[Row, ...] = ((564, 32, 46, 0, 0, 25), (576, 35, 50, 24, 14, 28),
+    (600, 34, 63, 24, 13, 33), (622, 28, 74, 17, 10, 35), (638, 24, 80, 0, 0, 35))  # fmt: skip
 _SKULL: tuple[tuple[str, float, str, tuple[Row, ...]], ...] = (
     ("skull", 6.0, "gland", ((-198, 0, 4, 0, 0), (-180, 0, 4, 52, 66), (-140, 0, 4, 66, 84),
         (-100, 0, 6, 66, 82), (-70, 0, 26, 58, 58), (-52, 0, 44, 40, 36), (-42, 0, 54, 0, 0))),
@@ -44,12 +46,27 @@ def training_pelvis(anatomy: Anatomy, crest_mm: float) -> tuple[Bone, ...]:
         elif bone.organ == "femur" and bone.inside == "marrow":  # the template's shaft ends at mid thigh
             bone = _with_heights(bone, np.append(bone.tube.z_mm[:-1], anatomy.patient_z(_SHAFT_END_MM)))
         bones.append(bone)
-    for shell, rows in _WINGS:
-        bones += [Bone("ilium", tube(anatomy, side), shell) for side in (list(rows), mirrored(rows))]
-    bones += [
-        Bone("sacrum", tube(anatomy, side), 1.6) for side in (list(_SACRAL_WINGS), mirrored(_SACRAL_WINGS))
-    ]
-    return tuple(bones)
+    wings = [("ilium", shell, rows) for shell, rows in _WINGS] + [("sacrum", 1.6, _SACRAL_WINGS)]
+    for organ, shell, rows in wings:
+        bones += [Bone(organ, tube(anatomy, side), shell) for side in (list(rows), mirrored(rows))]
+    hips = [bone for bone in bones if bone.organ not in ("sacrum", "femur")]
+    sacrum = [bone for bone in bones if bone.organ == "sacrum"]
+    return (*_merged(hips), *_merged(sacrum), *(bone for bone in bones if bone.organ == "femur"))
+
+
+def _merged(bones: list[Bone]) -> list[Bone]:
+    """Order overlapping pieces so that they look like one bone: first all cortex, then all insides."""
+    solid = [replace(bone, inside="cortex") for bone in bones]
+    cores = [replace(bone, tube=bone.tube.shrunk(bone.shell_mm), shell_mm=0.0) for bone in bones]
+    return [*solid, *cores]
+
+
+def raised_girdle(bones: tuple[Bone, ...], by_mm: float) -> tuple[Bone, ...]:
+    """Return the bones with their scapulae `by_mm` nearer the head."""
+    return tuple(
+        replace(bone, tube=bone.tube.shifted(0, 0, -by_mm)) if bone.organ == "scapula" else bone
+        for bone in bones
+    )
 
 
 def _with_heights(bone: Bone, z_mm: Doubles) -> Bone:

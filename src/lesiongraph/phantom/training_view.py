@@ -113,20 +113,21 @@ def sample_training_plan(
 def _field_of_view(
     anatomy: Anatomy, span: tuple[float, float], rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Return (mm across, centre x, centre y)."""
+    """Return (mm across, centre x, centre y); shares and wandering are relative to the body's width."""
     skin = skin_outline(anatomy, np.linspace(*span, 30))
     widest = 2 * float(max(np.percentile(skin.half_x, 90), np.percentile(skin.half_y, 90)))
     middle = float(np.median(skin.centre_y))
     kind = str(rng.choice(list(_FIELDS), p=list(_FIELDS.values())))
     share, wander = {
-        "body": ((1.05, 1.3), 10.0),
-        "wide": ((1.3, 2.0), 35.0),
-        "trunk": ((0.95, 1.08), 10.0),
-        "cut": ((0.66, 0.95), 30.0),
-        "zoomed": ((0.4, 0.66), 60.0),
+        "body": ((1.05, 1.3), 0.03),
+        "wide": ((1.3, 2.0), 0.10),
+        "trunk": ((0.95, 1.08), 0.03),
+        "cut": ((0.66, 0.95), 0.08),
+        "zoomed": ((0.4, 0.66), 0.14),
     }[kind]
     fov = float(np.clip(widest * rng.uniform(*share), 140, 700))
-    return fov, float(rng.normal(0, wander)), float(rng.normal(middle + 8, 0.7 * wander))
+    off = wander * widest
+    return fov, float(rng.normal(0, off)), float(rng.normal(middle + 8, 0.7 * off))
 
 
 def sample_aperture(plan: ScanPlan, rng: np.random.Generator) -> Aperture | None:
