@@ -1,7 +1,8 @@
-"""How good is z? The packaged regressor on slices it never saw, beside simple baselines, and its speed.
+"""How good is z? The packaged regressor, models that left patients out, and baselines, side by side.
 
-    python benchmarks/ssbr.py [--data ../shared/data]   # seconds
-    python benchmarks/ssbr.py --folds 5                 # also leave-patients-out: trains five times
+    python benchmarks/ssbr.py [--data ../shared/data]   # a minute; models of folds where they are cached
+    python benchmarks/ssbr_folds.py --fold 0            # trains one fold into the cache
+    python benchmarks/ssbr_speed.py                     # slices a second
 
 The authors' z of DeepLesion slices is compared with, never trained on.
 """
@@ -9,147 +10,175 @@ The authors' z of DeepLesion slices is compared with, never trained on.
 from __future__ import annotations
 
 import argparse
-import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from scipy.stats import spearmanr
 
-from lesiongraph.bodypart import (
-    COMPACT_DESIGN,
-    SsbrModel,
-    TrainingVolume,
-    ZMap,
-    seeded_network,
-    slice_input,
-    train_ssbr,
-    volume_correlations,
+from lesiongraph.bodypart import SsbrModel
+from locating.candidates import (
+    Candidate,
+    SliceIndex,
+    TrueZ,
+    from_folds,
+    packaged,
+    random_network,
+    with_z_map,
 )
-from lesiongraph.recipe import SsbrRecipe
+from locating.folds import VARIANTS, load_folds
+from locating.measures import landmark_spread
+from locating.prepared import Prepared, deeplesion_slices, phantom_prepared, real_prepared
+from locating.report import (
+    print_classes,
+    print_correlations,
+    print_deeplesion,
+    print_spread,
+    print_views,
+)
+from provenance import REPOSITORY, add_data_argument, print_header, skip_without
 
-# Neither folder is installed; `python -m benchmarks.ssbr` finds them so, too.
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(REPOSITORY / "benchmarks"), str(REPOSITORY)]
-
-from tools.train_ssbr import nifti_volumes, phantom_volumes, shippable_volumes  # noqa: E402
-
-from provenance import add_data_argument, print_header, skip_without  # noqa: E402
-
-Slices = NDArray[np.uint8]
-UNTRAINED = ("LUNG1", "MIDRC", "3Dircadb1")  # volumes never trained on
-
-
-def deeplesion_slices(data: Path, model: SsbrModel) -> pd.DataFrame:
-    """Network inputs of the DeepLesion key slices at hand, with the authors' z and the patient."""
-    known = pd.read_csv(data / "deeplesion/lesions_in_images.csv")
-    known = known.assign(z=known.z_norm, folder="deeplesion")
-    mini = pd.read_csv(data / "deeplesion_mini/DL_info.csv")
-    mini = mini.assign(
-        z=mini.Normalized_lesion_location.str.split(",").str[2].astype(float), folder="deeplesion_mini"
-    )
-    both = pd.concat([known, mini])[["File_name", "z", "folder"]].dropna()
-    both = both.drop_duplicates("File_name").reset_index(drop=True)
-    inputs = []
-    for name, folder in zip(both.File_name, both.folder, strict=True):
-        path = data / folder / "Images_png" / name[:12] / name[13:]
-        hu = np.asarray(Image.open(path)).astype(np.int32) - 32768
-        inputs.append(slice_input(hu, mode=model.slice_mode))
-    return both.assign(patient=both.File_name.str[:6], input=inputs)
-
-
-def spearman_interval(score: NDArray[np.float64], known: pd.DataFrame, draws: int = 1000) -> str:
-    """Spearman with a 95 % interval from drawing patients with replacement."""
-    rng = np.random.default_rng(0)
-    rows = [np.flatnonzero(known.patient == patient) for patient in known.patient.unique()]
-    values = []
-    for _ in range(draws):
-        drawn = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
-        values.append(spearmanr(score[drawn], known.z.to_numpy()[drawn])[0])
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    overall = spearmanr(score, known.z)[0]
-    counts = f"n = {len(known)} slices of {known.patient.nunique()} patients"
-    return f"{overall:.3f} [{low:.3f}, {high:.3f}], {counts}"
-
-
-def leave_patients_out(
-    volumes: list[TrainingVolume], extra: list[TrainingVolume], folds: int, steps: int
-) -> NDArray[np.float64]:
-    """Train once a fold without its patients; r of each volume by the model that did not see it."""
-    r = np.full(len(volumes), np.nan)
-    patients = [volume.name.split()[-1].split("_1960")[0] for volume in volumes]
-    order = {patient: i % folds for i, patient in enumerate(sorted(set(patients)))}
-    for fold in range(folds):
-        out = [i for i, patient in enumerate(patients) if order[patient] == fold]
-        kept = [volume for i, volume in enumerate(volumes) if i not in out]
-        model = train_ssbr(kept + extra, SsbrRecipe(), fold, steps=steps, design=COMPACT_DESIGN)
-        r[out] = volume_correlations(model.network, [volumes[i] for i in out])
-        print(f"  fold {fold}: " + ", ".join(f"{volumes[i].name} {r[i]:.3f}" for i in out), flush=True)
-    return r
-
-
-def slices_per_second(model: SsbrModel, n: int = 256) -> tuple[float, float]:
-    """Speed of cutting (512 x 512) and of scoring, one thread."""
-    hu = np.full((512, 512), -1000, np.int16)
-    hu[150:380, 100:400] = 40
-    started = time.perf_counter()
-    for _ in range(32):
-        picture = slice_input(hu, mode=model.slice_mode)
-    cutting = 32 / (time.perf_counter() - started)
-    batch = np.repeat(picture[None], n, axis=0)
-    model.score(batch[:64])
-    started = time.perf_counter()
-    model.score(batch)
-    return cutting, n / (time.perf_counter() - started)
+_FIT_SEED, _TEST_SEED = 9001, 9002  # phantoms never trained on
 
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_data_argument(parser)
     parser.add_argument("--weights", type=Path, default=None)
-    parser.add_argument("--folds", type=int, default=0, help="0: no leave-patients-out training")
-    parser.add_argument("--steps", type=int, default=400, help="of each training of a fold")
-    parser.add_argument("--phantoms", type=int, default=20, help="mixed into each fold's training")
-    arguments = parser.parse_args()
+    parser.add_argument("--phantoms", type=int, default=60, help="to judge by; a third as many to calibrate")
+    parser.add_argument("--cache", type=Path, default=REPOSITORY / ".scratch" / "ssbr-folds")
+    chosen = parser.parse_args()
     torch.set_num_threads(1)
     print_header(torch=torch.__version__, threads=1)
-    data = arguments.data
+    calibration = list(phantom_prepared(max(2, chosen.phantoms // 3), _FIT_SEED))
+    phantoms = list(phantom_prepared(chosen.phantoms, _TEST_SEED))
+    ours = packaged(SsbrModel.load(chosen.weights))
+    others = [random_network()]
+    for name, variant in VARIANTS.items():
+        others += from_folds(variant.label, load_folds(chosen.cache, name))
+    for candidate in [ours, *others]:
+        print(f"{candidate.label}: {candidate.budget or 'as it is'}")
+
+    skip = not (chosen.data / "volumes").exists()
+    real = [] if skip else list(real_prepared(chosen.data))
+    # where both know a landmark, the real patients' z counts
+    reference = {**reference_z(ours, calibration), **reference_z(ours, real)}
+    calibrate(others, real, calibration, reference)
+    everyone = [SliceIndex(), ours, *others]
+    on_phantoms(everyone, calibration, phantoms, reference)
     skip_without(
-        data / "deeplesion" / "lesions_in_images.csv",
-        data / "deeplesion_mini" / "DL_info.csv",
-        data / "volumes",
+        chosen.data / "volumes", chosen.data / "deeplesion", chosen.data / "deeplesion_mini" / "DL_info.csv"
     )
-    model = SsbrModel.load(arguments.weights)
-    untrained = SsbrModel(seeded_network("compact", 0), ZMap(1.0, 0.0))
-    print(f"{model.name} {model.sha256[:12]}")
+    on_volumes(everyone, real, calibration, reference)
+    print("(d) Spearman with the authors' z: DeepLesion key slices, 8 bit, no spacing, no neighbours")
+    known, inputs = deeplesion_slices(chosen.data)
+    for candidate in [ours, *others]:
+        print_deeplesion(candidate, known, inputs)
 
-    known = deeplesion_slices(arguments.data, model)
-    pictures = np.stack(known.input.tolist())
-    print("Spearman with the authors' z, DeepLesion key slices:")
-    for label, one in (("packaged", model), ("random network", untrained)):
-        print(f"  {label}: {spearman_interval(one.score(pictures), known)}")
-    error = np.abs(model.to_z(model.score(pictures)) - known.z.to_numpy())
-    print(f"  |z - authors' z|: median {np.median(error):.3f}, 90th percentile {np.quantile(error, 0.9):.3f}")
 
-    paths = sorted((arguments.data / "volumes").glob("*.nii.gz"))
-    unseen = nifti_volumes([p for p in paths if p.name.startswith(UNTRAINED)], model.slice_mode)
-    r = volume_correlations(model.network, unseen)
-    print(
-        "r, volumes never trained on:", ", ".join(f"{v.name} {x:.3f}" for v, x in zip(unseen, r, strict=True))
-    )
-    if arguments.folds:
-        print(f"r, leave-patients-out, {arguments.folds} folds, 2 x {arguments.steps} steps:")
-        volumes = shippable_volumes(arguments.data, model.slice_mode)
-        extra = phantom_volumes(arguments.phantoms, 77, model.slice_mode)
-        r = leave_patients_out(volumes, extra, arguments.folds, arguments.steps)
-        print(f"  mean {np.nanmean(r):.3f}, worst {np.nanmin(r):.3f}, n = {len(r)} volumes")
-    cutting, scoring = slices_per_second(model)
-    print(f"slices a second: cutting {cutting:.0f}, scoring {scoring:.0f}")
+def reference_z(ours: Candidate, volumes: Sequence[Prepared]) -> TrueZ:
+    """z of each landmark on the packaged model's scale: its mean over patients."""
+    model = ours.models[""]
+    marked: dict[str, dict[str, float]] = {}
+    for volume in volumes:
+        z = model.to_z(ours.score(volume))
+        for name, index in volume.marks.items():
+            marked.setdefault(volume.patient, {})[name] = float(np.interp(index, np.arange(len(z)), z))
+    return {name: mean for name, (mean, _, _) in landmark_spread(marked).per_landmark.items()}
+
+
+def calibrate(
+    others: Sequence[Candidate],
+    real: Sequence[Prepared],
+    phantoms: Sequence[Prepared],
+    reference: TrueZ,
+) -> None:
+    """Put every model on the packaged scale, by phantoms and the real patients that it may see."""
+    for candidate in others:
+        for fold, model in candidate.models.items():
+            seen = [v for v in real if v.open_licence and candidate.left_out.get(v.patient) != fold]
+            candidate.models[fold] = with_z_map(model, [*phantoms, *seen], reference)
+
+
+def on_phantoms(
+    everyone: Sequence[Candidate],
+    calibration: Sequence[Prepared],
+    phantoms: Sequence[Prepared],
+    reference: TrueZ,
+) -> None:
+    """Landmarks and classes of phantom patients."""
+    print(f"(b) the same landmark in different phantom patients, {len(phantoms)} never trained on; aim 0.03")
+    for candidate in everyone:
+        print_spread(candidate, phantoms, reference)
+    print("(c) chest, abdomen, pelvis on phantoms, single slices; thresholds from other phantoms; aim 96 %")
+    for candidate in everyone:
+        print_classes(candidate, calibration, phantoms, reference)
+
+
+def on_volumes(
+    everyone: Sequence[Candidate],
+    real: Sequence[Prepared],
+    calibration: Sequence[Prepared],
+    reference: TrueZ,
+) -> None:
+    """Real volumes: r, landmarks, classes, partial views."""
+    opened = [volume for volume in real if volume.open_licence]
+    closed = [volume for volume in real if not volume.open_licence]
+    print("(a) r of score and position, real volumes; the slice index has r = 1 by construction")
+    for candidate in everyone[1:]:
+        left_out = [volume for volume in opened if candidate.held_out(volume)]
+        print_correlations(candidate, left_out or opened, "" if left_out else seen(candidate))
+    print("(a) the same, volumes that no model was trained on")
+    for candidate in everyone[1:]:
+        print_correlations(candidate, closed)
+    marked = [volume for volume in real if volume.marks]
+    if not marked:
+        print("no tools/ssbr_landmarks.csv: no landmarks, classes or partial views of real volumes")
+        return
+    per_mm = z_per_mm(marked, reference)
+    print(f"reference z of landmarks: {', '.join(f'{k} {v:.3f}' for k, v in reference.items())}")
+    print(f"  {1 / per_mm:.0f} mm a unit of z over {len(marked)} real volumes")
+    print("(b) the same landmark in different real patients")
+    for candidate in everyone:
+        for volumes, note in judged(candidate, marked):
+            print_spread(candidate, volumes, reference, note)
+    print("(c) chest, abdomen, pelvis on real volumes, single slices; thresholds from phantoms")
+    for candidate in everyone:
+        for volumes, note in judged(candidate, marked):
+            print_classes(candidate, calibration, volumes, reference, note)
+    print("(d2) partial views of single real slices against z between landmarks")
+    for candidate in everyone[1:]:
+        for volumes, note in judged(candidate, marked):
+            print_views(candidate, volumes, reference, per_mm, note)
+
+
+def judged(candidate: Candidate, volumes: Sequence[Prepared]) -> list[tuple[list[Prepared], str]]:
+    """Which volumes a candidate is judged on, and what to say beside its name."""
+    unseen = [volume for volume in volumes if candidate.unseen(volume)]
+    if not candidate.trained or candidate.left_out:
+        return [(unseen, "")]
+    return [(unseen, " (patients never trained on)"), (list(volumes), seen(candidate))]
+
+
+def seen(candidate: Candidate) -> str:
+    """What to add to a label where models are judged on patients that they may have learned from."""
+    return " (trained on most of them)" if candidate.trained and not candidate.left_out else ""
+
+
+def z_per_mm(marked: Sequence[Prepared], reference: TrueZ) -> float:
+    """Median rise of the reference z a mm between a volume's first and last landmark."""
+    rises = []
+    for volume in marked:
+        marks = sorted((index, reference[name]) for name, index in volume.marks.items() if name in reference)
+        if len(marks) > 1 and np.isfinite(volume.position_mm).all():
+            at = np.interp(
+                [marks[0][0], marks[-1][0]], np.arange(len(volume.position_mm)), volume.position_mm
+            )
+            rises.append((marks[-1][1] - marks[0][1]) / (at[1] - at[0]))
+    return float(np.median(rises))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = ("src", "benchmarks")
 
-__all__ = ["REPOSITORY", "add_data_argument", "print_header", "skip_without"]
+__all__ = ["REPOSITORY", "add_data_argument", "commit", "print_header", "skip_without"]
 
 
 def print_header(**more: object) -> None:
     """Print commit, Python, machine, its cores and its load, then whatever else the script names."""
     parts = [
-        f"commit {_commit()}",
+        f"commit {commit()}",
         f"Python {platform.python_version()}",
         f"{_processor()}, {os.cpu_count()} cores",
         f"load {os.getloadavg()[0]:.1f}",
@@ -42,7 +42,8 @@ def skip_without(*paths: Path) -> None:
         sys.exit(0)
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short hash of the commit, and whether code was changed since."""
     head = _git("rev-parse", "--short", "HEAD")
     if not head:
         return "unknown"

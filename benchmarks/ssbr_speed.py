@@ -1,0 +1,151 @@
+"""Slices a second on one core: scoring, the network's floor, bpreg's network, reading and resampling.
+
+    python benchmarks/ssbr_speed.py [--data ../shared/data]
+
+Floor: the network's multiply-adds at the rate of a matrix product measured in the same process. bpreg's
+network (MIC-DKFZ/BodyPartRegression: VGG-16's convolutions with all five pools on 128 x 128, a 1 x 1 layer,
+the average, one number) has random weights here: only its time is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import locating  # noqa: F401  (makes `tools` importable)
+from lesiongraph.bodypart import PAPER_DESIGN, SsbrModel, parameter_count, seeded_network, slice_input
+from lesiongraph.mining import mine_sources, open_series
+from lesiongraph.phantom import sample_training_volume
+from provenance import add_data_argument, print_header
+
+BPREG = "bpreg's network"
+_BATCH = 64
+_DICOM = ("LIDC-IDRI-0001", "CRLM-CT-1004", "Pancreas-CT-CB_001")
+
+
+def best_seconds(call: Callable[[], object], repeats: int = 5) -> float:
+    """Best wall time of some calls, after one that warms up."""
+    call()
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return min(taken)
+
+
+def matmul_rate(side: int = 1536) -> float:
+    """Multiply-adds a second of a square float32 matrix product."""
+    a = torch.randn(side, side)
+    return side**3 / best_seconds(lambda: a @ a)
+
+
+def bpreg_network() -> nn.Module:
+    """bpreg's architecture, random weights."""
+    layers: list[nn.Module] = []
+    width = 1
+    for out, convs in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(convs):
+            layers += [nn.Conv2d(width, out, 3, padding=1), nn.ReLU(inplace=True)]
+            width = out
+        layers.append(nn.MaxPool2d(2))
+    head = [nn.Conv2d(512, 512, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1)]
+    return nn.Sequential(*layers, *head).eval()
+
+
+def multiply_adds(network: nn.Module, size_px: int = 128) -> int:
+    """Multiply-adds of all convolutions and linear layers on one slice."""
+    counted = 0
+
+    def count(layer: nn.Module, _: object, out: Tensor) -> None:
+        nonlocal counted
+        if isinstance(layer, nn.Conv2d):
+            counted += out[0].numel() * layer.weight[0].numel()
+        elif isinstance(layer, nn.Linear):
+            counted += layer.weight.numel()
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
+    with torch.inference_mode():
+        network(torch.zeros(1, 1, size_px, size_px))
+    for hook in hooks:
+        hook.remove()
+    return counted
+
+
+def slices_per_second(network: nn.Module, batch: int) -> float:
+    """Forward passes of a batch on one thread."""
+    slices = torch.randint(0, 256, (batch, 1, 128, 128)).float()
+    with torch.inference_mode():
+        return batch / best_seconds(lambda: network(slices))
+
+
+def ct_slices(side: int = 512) -> np.ndarray:
+    """Eight 512 x 512 slices of a phantom: a body, a table, noise."""
+    drawn = sample_training_volume(np.random.default_rng(0), side, region="chest")
+    return drawn.hu[:: max(1, len(drawn.hu) // 8)][:8]
+
+
+def decode_seconds(folder: Path) -> tuple[float, int, str]:
+    """Seconds a slice to read and decode a DICOM series, its slices, its transfer syntax."""
+    mined = mine_sources([folder])
+    series = mined.series.to_dict("records")[0]
+    slices = mined.slices.sort_values("slice_index")
+    source = open_series(series, slices)
+    indices = slices.slice_index.tolist()
+    taken = best_seconds(lambda: source.read(indices), repeats=2) / len(indices)
+    return taken, len(indices), f"{series['rows']} x {series['columns']}"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_data_argument(parser)
+    parser.add_argument("--weights", type=Path, default=None)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    print_header(torch=torch.__version__, threads=1)
+    model = SsbrModel.load(chosen.weights)
+    networks = {
+        f"{model.name} ({model.sha256[:8]})": (model.network, _BATCH),
+        "the same, slice by slice": (model.network, 1),
+        "paper preset": (seeded_network(PAPER_DESIGN.network, 0).eval(), 8),
+        BPREG: (bpreg_network(), 8),
+    }
+    rates = [matmul_rate()]
+    speed = {label: slices_per_second(*pair) for label, pair in networks.items()}
+    rates.append(matmul_rate())
+    rate = max(rates)
+    print(
+        f"matrix product: {rate / 1e9:.1f} G multiply-adds/s (before the networks "
+        f"{rates[0] / 1e9:.1f}, after {rates[1] / 1e9:.1f})"
+    )
+    print("network | weights | M multiply-adds | slices/s | floor slices/s | share of floor | times bpreg's")
+    for label, (network, _) in networks.items():
+        work = multiply_adds(network)
+        floor = rate / work
+        print(
+            f"{label} | {parameter_count(network) / 1e6:.2f} M | {work / 1e6:.1f} | {speed[label]:.0f} | "
+            f"{floor:.0f} | {speed[label] / floor:.2f} | {speed[label] / speed[BPREG]:.1f}"
+        )
+    scoring = 1 / next(iter(speed.values()))
+    pictures = ct_slices()
+    for mode in ("body", "frame"):
+        cut = best_seconds(lambda mode=mode: [slice_input(hu, mode=mode) for hu in pictures]) / len(pictures)
+        print(f"slice_input, 512 x 512, {mode}: {cut * 1e3:.2f} ms a slice; scoring {scoring * 1e3:.2f} ms")
+    for name in _DICOM:
+        folder = chosen.data / "dicom" / name
+        if folder.exists():
+            taken, n, shape = decode_seconds(folder)
+            print(f"reading and decoding {name} ({n} slices, {shape}): {taken * 1e3:.2f} ms a slice")
+
+
+if __name__ == "__main__":
+    main()
