@@ -1,6 +1,22 @@
 """Takes CT slices, gives a body part score and z in (0, 1) from head to foot (paper, Sec. 4.1, 8.2)."""
 
-from lesiongraph.bodypart.locate import SeriesScores, locate_series, theil_sen_slope
+from lesiongraph.bodypart.alignment import Alignment, align_z
+from lesiongraph.bodypart.atlas import (
+    PACKAGED_ATLAS,
+    Atlas,
+    Landmark,
+    NearLandmark,
+    Region,
+)
+from lesiongraph.bodypart.atlas_building import CheckedError, ScoredVolume, build_atlas
+from lesiongraph.bodypart.body_tags import REGIONS, agreement
+from lesiongraph.bodypart.locate import (
+    SeriesScores,
+    locate_scores,
+    locate_series,
+    shows_patient,
+    theil_sen_slope,
+)
 from lesiongraph.bodypart.loss import MM_PER_SCORE, physical_loss, ssbr_loss
 from lesiongraph.bodypart.model import SsbrModel, ZMap, score_slices
 from lesiongraph.bodypart.network import SsbrNetwork, parameter_count, seeded_network
@@ -24,22 +40,39 @@ from lesiongraph.bodypart.training import (
     training_volumes,
     volume_correlations,
 )
+from lesiongraph.bodypart.uncertainty import ErrorSample, ZError, fit_z_error
 
 __all__ = [
     "COMPACT_DESIGN",
     "DESIGNS",
     "MIN_VOLUMES",
     "MM_PER_SCORE",
+    "PACKAGED_ATLAS",
     "PAPER_DESIGN",
+    "REGIONS",
+    "Alignment",
+    "Atlas",
+    "CheckedError",
+    "ErrorSample",
+    "Landmark",
+    "NearLandmark",
+    "Region",
+    "ScoredVolume",
     "SeriesScores",
     "SliceMode",
     "SsbrDesign",
     "SsbrModel",
     "SsbrNetwork",
     "TrainingVolume",
+    "ZError",
     "ZMap",
+    "agreement",
+    "align_z",
     "body_box",
+    "build_atlas",
+    "fit_z_error",
     "hardness_weights",
+    "locate_scores",
     "locate_series",
     "parameter_count",
     "physical_loss",
@@ -47,6 +80,7 @@ __all__ = [
     "score_slices",
     "seeded_network",
     "shows_body",
+    "shows_patient",
     "slice_input",
     "ssbr_loss",
     "theil_sen_slope",

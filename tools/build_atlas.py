@@ -1,0 +1,126 @@
+"""Build the atlas (z → landmark, region, expected error) of SSBR weights; run it whenever the weights change.
+
+python tools/build_atlas.py --data ../shared/data
+
+Phantoms tell most landmarks, the real volumes those of tools/ssbr_landmarks.csv. Without --data the atlas is
+made of phantoms alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lesiongraph.bodypart import (
+    PACKAGED_ATLAS,
+    Atlas,
+    CheckedError,
+    ScoredVolume,
+    SsbrModel,
+    build_atlas,
+    shows_patient,
+    slice_input,
+)
+from lesiongraph.phantom import sample_training_volume
+from ssbr_volumes import LANDMARKS, REPEATED, patient_of, read_landmarks, real_volumes
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
+KIDNEYS = ("kidney hilum left", "kidney hilum right")
+RNG_SEED = 20_260  # training draws other phantoms
+
+
+def phantom_volumes(model: SsbrModel, count: int) -> Iterator[ScoredVolume]:
+    """Score phantoms that no training saw."""
+    for i in range(count):
+        drawn = sample_training_volume(np.random.default_rng([RNG_SEED, i]))
+        position_mm = drawn.interval_mm * np.arange(len(drawn.hu))
+        yield _scored(model, f"phantom {i}", "phantom", drawn.hu, (1.0, 1.0), position_mm, drawn.landmarks)
+
+
+def marked_volumes(model: SsbrModel, data: Path) -> Iterator[ScoredVolume]:
+    """Score the real volumes that have landmarks."""
+    marks = {name: _named(at) for name, at in read_landmarks().items() if name not in REPEATED}
+    if not marks:
+        print(f"  no {LANDMARKS.name}: phantoms alone")
+        return
+    for volume in real_volumes(data):
+        if volume.name in marks:
+            named = marks.pop(volume.name)
+            yield _scored(model, volume.name, "real", volume.hu, volume.spacing_mm, volume.position_mm, named)
+    if marks:
+        raise SystemExit(f"{LANDMARKS.name} names volumes that {data} does not hold: {', '.join(marks)}")
+
+
+def _named(landmarks: dict[str, float]) -> dict[str, float]:
+    """The landmarks of one volume, both kidneys' hila as one: they lie within a vertebra of each other."""
+    sides = [landmarks[name] for name in KIDNEYS if name in landmarks]
+    rest = {name: at for name, at in landmarks.items() if name not in KIDNEYS}
+    return rest | ({"kidney hilum": float(np.mean(sides))} if sides else {})
+
+
+def _scored(model, name, source, hu, spacing_mm, position_mm, landmarks):  # type: ignore[no-untyped-def]
+    slices = np.stack([slice_input(one, spacing_mm, mode=model.slice_mode) for one in hu])
+    patient = patient_of(name) if source == "real" else name
+    score, body = model.score(slices), shows_patient(slices)
+    return ScoredVolume(name, patient, source, score, body, np.asarray(position_mm, float), dict(landmarks))
+
+
+def report(atlas: Atlas, checked: list[CheckedError], trained_on: str) -> None:
+    """Print the table, where real and phantom rows differ, and how well the expected error holds."""
+    print(f"{'landmark':20s} {'source':8s} {'z':>7s} {'sd':>7s} {'n':>4s}")
+    for row in sorted(atlas.landmarks, key=lambda row: (row.z, row.source)):
+        used = "" if row in atlas.table else "  (not used)"
+        print(f"{row.name:20s} {row.source:8s} {row.z:7.3f} {row.sd:7.3f} {row.n:4d}{used}")
+    for a, b in atlas.disagreements():
+        print(f"  phantom and real differ: {a.name} {a.z:.3f} (n {a.n}) against {b.z:.3f} (n {b.n})")
+    for region in atlas.regions:
+        print(f"{region.name:8s} {region.z_from:.3f} – {region.z_to:.3f}")
+    print(f"borders: {atlas.rules}; known range {atlas.range[0]:.3f} – {atlas.range[1]:.3f}")
+    print(f"1 cm is {10 * atlas.z_per_mm:.4f} of z; expected error: {atlas.z_error}")
+    print(
+        f"{'patients':16s} {'cut to':>8s} {'n':>5s} {'rms error':>10s} {'z_sd':>7s} {'<1 sd':>6s} {'<2 sd':>6s}"
+    )
+    groups: dict[str, list[CheckedError]] = {"phantom": [], "real, trained on": [], "real, unseen": []}
+    for error_found in checked:
+        seen = "trained on" if error_found.volume in trained_on else "unseen"
+        groups["phantom" if error_found.source == "phantom" else f"real, {seen}"].append(error_found)
+    for group, members in groups.items():
+        for span_mm in sorted({c.span_asked_mm for c in members}):
+            some = [c.sample for c in members if c.span_asked_mm == span_mm]
+            error = np.array([s.error for s in some])
+            sd = atlas.z_sd([s.span_mm for s in some], [s.residual_z for s in some])
+            ratio = np.abs(error) / sd
+            name = "alone" if span_mm == 0 else "whole" if np.isinf(span_mm) else f"{span_mm:g} mm"
+            print(
+                f"{group:16s} {name:>8s} {len(some):5d} {np.sqrt(np.mean(error**2)):10.4f} "
+                f"{np.mean(sd):7.4f} {np.mean(ratio < 1):6.2f} {np.mean(ratio < 2):6.2f}"
+            )
+
+
+def main() -> None:
+    """Score, build, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="real volumes; left out: phantoms alone")
+    parser.add_argument("--weights", type=Path, help="left out: the packaged weights")
+    parser.add_argument("--phantoms", type=int, default=80)
+    parser.add_argument("--out", type=Path, default=WEIGHTS / PACKAGED_ATLAS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    model = SsbrModel.load(arguments.weights)
+    volumes = list(phantom_volumes(model, arguments.phantoms))
+    if arguments.data is not None:
+        volumes += marked_volumes(model, arguments.data)
+    atlas, checked = build_atlas(model, volumes)
+    report(atlas, checked, model.notes.get("trained_on", ""))
+    atlas.save(arguments.out)
+    print(f"{arguments.out.name}: {len(volumes)} volumes, {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
