@@ -1,8 +1,7 @@
 """Bodies that training volumes show: a wider range of builds than the hospital's, posed and bent at will.
 
-Read by eye on real scans, the kidney hilum lies 181-195 mm below the carina (3 scans; template: 248), the
-liver dome 84-105 mm (5 scans; 106), and the iliac crest 250 mm below the dome (2 scans; 213). Training
-volumes move the organs there on average and let them wander; the hospital keeps the template.
+The template's organs do not stand where the real volumes' do (`tools/phantom_proportions.py` prints both).
+Training volumes move them there on average and let them wander; the hospital keeps the template.
 """
 
 from __future__ import annotations
@@ -21,16 +20,18 @@ from lesiongraph.phantom.shapes import Curve, Tube
 from lesiongraph.phantom.skeleton import Bone, thoracic_bones
 from lesiongraph.phantom.study import Study
 from lesiongraph.phantom.surroundings import Line, paint_blanket, paint_lines, paint_table, sample_table
-from lesiongraph.phantom.training_bones import head_bones, raised_girdle, training_pelvis
+from lesiongraph.phantom.training_bones import head_bones, raised_girdle, seat_heights_mm, training_pelvis
 from lesiongraph.phantom.training_limbs import ArmPose, pose_arms, sample_arms
 from lesiongraph.phantom.vessels import Vessel
 
 # Template height of an organ, how much lower it stands on average, and how much that varies (mm);
 # what lies between adrenals and lower kidney pole moves as one, so that no kidney is stretched.
 _ORGAN_SHIFTS = (
-    (-200, 0, 0), (110, 0, 0), (158, 8, 5), (186, 11, 6), (258, 3, 8), (292, -5, 12), (360, -28, 12),
-    (490, -28, 12), (530, -8, 8), (570, 0, 6), (640, 0, 5), (700, 0, 0), (900, 0, 0),
+    (-200, 0, 0), (110, 0, 0), (158, 8, 5), (186, 11, 6), (258, 3, 8), (292, -5, 16), (360, -26, 14),
+    (490, -26, 14), (530, -8, 8), (570, 0, 6), (640, 0, 5), (700, 0, 0), (900, 0, 0),
 )  # fmt: skip
+# The template's chest and loins are a little long, its sacrum is short.
+_STRETCHES = (1.0, 1.0, 0.94, 0.95, 1.07, 1.0, 1.0)
 _UPPER_POLE_MM, _LOWER_POLE_MM = 360, 490
 _BREATH_STD_MM = 9.0
 _BROAD_WARP_MM, _BROAD_WAVE_MM = 6.0, 130.0
@@ -68,7 +69,7 @@ class BodyPose:
 def sample_training_anatomy(rng: np.random.Generator) -> Anatomy:
     """Draw one adult from emaciated to very obese, short- to long-waisted."""
     usual = sample_anatomy(rng)
-    lengths = np.diff(usual.z_borders_mm) * np.clip(rng.normal((1, 1, 0.96, 1, 1, 1, 1), 0.05), 0.85, 1.15)
+    lengths = np.diff(usual.z_borders_mm) * np.clip(rng.normal(_STRETCHES, 0.05), 0.82, 1.25)
     fat = float(np.clip(rng.lognormal(np.log(17), 0.7), 1.5, 70))
     return replace(
         usual,
@@ -95,7 +96,7 @@ def sample_pose(rng: np.random.Generator, region: str) -> BodyPose:
         bend_wave_mm=float(rng.uniform(280, 700)),
         bend_phase=float(rng.uniform(0, 2 * np.pi)),
         broad_warp=float(rng.uniform(0, 1.4)),
-        crest_mm=float(rng.normal(10, 6)),
+        crest_mm=float(rng.normal(18, 6)),
         girdle_mm=float(rng.normal(0, 10)),
         arms=sample_arms(rng, 0.45 if "neck" in region else 0.22),
         pathology=Pathology.sample(rng),
@@ -233,13 +234,14 @@ class TrainingStudy(Study):
         paint_masses(self._pose.pathology, canvas, float(self.organ_z[i]), cavity, self.tissues)
 
 
-def landmark_heights_mm(study: TrainingStudy) -> dict[str, float]:
+def landmark_heights_mm(anatomy: Anatomy, pose: BodyPose) -> dict[str, float]:
     """Return where each landmark is drawn (patient mm): bones by the skeleton, organs by their shapes."""
-    anatomy, pose = study.anatomy, study._pose
     heights = {
         name: float(anatomy.patient_z(z)) for name, z in TEMPLATE_LANDMARKS.items() if name not in _SOFT
     }
     heights["iliac crest"] = float(anatomy.patient_z(TEMPLATE_LANDMARKS["iliac crest"] + pose.crest_mm))
+    seat = anatomy.patient_z(TEMPLATE_LANDMARKS["ischial tuberosity"])
+    heights["ischial tuberosity"] = float(seat_heights_mm(anatomy, seat))
     true, own = pose.organ_knots_mm
     for name, organ_mm in _organ_heights_mm(anatomy).items():
         heights[name] = float(anatomy.patient_z(np.interp(anatomy.template_z(organ_mm), own, true)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from lesiongraph.phantom.anatomy import Anatomy, Doubles
 from lesiongraph.phantom.shapes import Row, Tube, mirrored, tube
@@ -12,6 +13,7 @@ from lesiongraph.phantom.skeleton import Bone, pelvic_bones
 
 _CREST_MM, _CREST_FADES_MM = 502.0, 575.0
 _SHAFT_END_MM = 960.0
+_SEAT_MM, _SEAT_SHARE = 690.0, 0.7  # below this the template's ischium is too long
 # The back third of the iliac wing turns in to meet the sacrum; the front third turns out.
 _WINGS: tuple[tuple[float, tuple[Row, ...]], ...] = (
     (1.8, ((528, 66, 62, 0, 0, -75), (540, 62, 64, 22, 7, -70), (575, 54, 74, 27, 8, -62),
@@ -43,6 +45,8 @@ def training_pelvis(anatomy: Anatomy, crest_mm: float) -> tuple[Bone, ...]:
         if bone.organ == "ilium":
             share = np.clip((fades - bone.tube.z_mm) / (fades - crest), 0, 1)
             bone = _with_heights(bone, bone.tube.z_mm + lower * share)
+        elif bone.organ in ("ischium", "pubis"):
+            bone = _with_heights(bone, seat_heights_mm(anatomy, bone.tube.z_mm))
         elif bone.organ == "femur" and bone.inside == "marrow":  # the template's shaft ends at mid thigh
             bone = _with_heights(bone, np.append(bone.tube.z_mm[:-1], anatomy.patient_z(_SHAFT_END_MM)))
         bones.append(bone)
@@ -59,6 +63,12 @@ def _merged(bones: list[Bone]) -> list[Bone]:
     solid = [replace(bone, inside="cortex") for bone in bones]
     cores = [replace(bone, tube=bone.tube.shrunk(bone.shell_mm), shell_mm=0.0) for bone in bones]
     return [*solid, *cores]
+
+
+def seat_heights_mm(anatomy: Anatomy, z_mm: npt.ArrayLike) -> Doubles:
+    """Return where training bodies have what the template's ischium has at heights (n,)."""
+    z, seat = np.asarray(z_mm, float), float(anatomy.patient_z(_SEAT_MM))
+    return np.where(z > seat, seat + _SEAT_SHARE * (z - seat), z)
 
 
 def raised_girdle(bones: tuple[Bone, ...], by_mm: float) -> tuple[Bone, ...]:

@@ -112,7 +112,7 @@ def _forearm(top_mm: float, sign: float, trunk: tuple[Outline, Doubles]) -> tupl
     )
     inwards = np.array([0.95, 0.9, 0.6, 0.35, 0.3])  # share of the half width
     # On the flank the skin lies further back than in front.
-    y = front - 26 + 0.55 * depth * (1 - np.sqrt(1 - inwards**2))
+    y = front - 22 + 0.75 * depth * (1 - np.sqrt(1 - inwards**2))
     x, angle = sign * half * inwards, np.full(5, sign * 0.45)
     soft = Tube(z, x, y, np.array([0, 62, 84, 70, 0.0]), np.array([0, 30, 31, 27, 0.0]), angle)
     inner, long, thin = slice(1, 4), np.array([0, 70, 0.0]), np.array([0, 6.5, 0.0])

@@ -76,7 +76,7 @@ def sample_training_volume(
     z_mm = np.asarray(plan.top_mm + plan.slice_interval_mm * np.arange(plan.slices), float)
     tissues = pose.pathology.alter(sample_tissues(plan.contrast_phase, anatomy.age, rng), rng)
     study = TrainingStudy(anatomy, plan, tissues, z_mm, rng, pose=pose)
-    heights = landmark_heights_mm(study)
+    heights = landmark_heights_mm(anatomy, pose)
     index = {name: (height - plan.top_mm) / plan.slice_interval_mm for name, height in heights.items()}
     return TrainingPhantom(
         hu=_scan(study, rng),
