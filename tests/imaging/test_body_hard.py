@@ -124,3 +124,11 @@ def test_vessels_that_the_view_cuts_belong_to_their_lung():
     view, truth = hu[110:260, 40:125], trunk[110:260, 40:125]
     body = body_mask(view, MM)
     assert (body.mask & truth).sum() / truth.sum() > 0.97
+
+
+def test_gut_gas_behind_a_thin_wall_is_inside():
+    hu, trunk = chest(table=False)
+    gas = ellipse(hu.shape, (190, 337), (9, 6))  # 1.7 cm² of gas; the wall is 7 mm thick
+    hu[gas] = -950
+    assert overlap(body_mask(hu, MM).mask, trunk) > 0.985
+    assert body_mask(hu, MM).mask[190, 330:347].all()

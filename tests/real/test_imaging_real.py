@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from body_fakes import with_metal
+from imaging_fakes import ellipse
 from scipy import ndimage
 
 from lesiongraph.imaging import (
@@ -18,6 +20,8 @@ from lesiongraph.imaging import (
     plain_from_stated_xy,
     relative_xy,
     relative_xy_as_stated,
+    seen_box,
+    whole_body_box,
 )
 from lesiongraph.lesion import KEPT, BoundingBox
 from lesiongraph.mining import mine_sources, open_series
@@ -89,6 +93,75 @@ def test_the_table_and_the_view_of_zoomed_chests(real_data):
         if lesion.series_instance_uid == "000001_02_01":  # lungs open to the border are filled
             assert body.mask[np.flatnonzero(body.mask.any(1))[0] + 60 :].mean() > 0.95
     assert seen == zoomed
+
+
+def test_zoomed_views_of_one_patient_agree_with_whole_ones(real_data):
+    """Patient 1 of DeepLesion: lesions of the upper mediastinum, y about 0.2 in whole views."""
+    y_seen, y_whole = {}, {}
+    for lesion, box, series, slices in _kept(mine_sources([real_data / "deeplesion_mini"])):
+        if lesion.series_instance_uid in {"000001_02_01", "000001_03_01"}:
+            hu = open_series(series, slices).read([lesion.slice_index])[0]
+            body = body_mask(hu, _spacing(series))
+            uid = lesion.series_instance_uid
+            y_seen.setdefault(uid, []).append(relative_xy(body.mask, box.centre)[1])
+            whole = whole_body_box(hu, body, _spacing(series))
+            y_whole.setdefault(uid, []).append(relative_xy(whole, box.centre)[1])
+    truth = np.mean(y_seen["000001_03_01"])
+    print("y: whole view, zoomed (box seen), zoomed (whole body):", truth, y_seen, y_whole)
+    assert np.abs(np.array(y_seen["000001_02_01"]) - truth).min() > 0.2  # relative to what is seen
+    assert np.abs(np.array(y_whole["000001_02_01"]) - truth).max() < 0.08
+
+
+def test_cut_views_of_a_real_chest_keep_x_and_y(real_data):
+    source = real_data / "dicom" / "CRLM-CT-1004"
+    if not source.is_dir():
+        pytest.skip(f"{source} not found")
+    series, slices = next(_each_series(mine_sources([source])))
+    off_seen, off_whole = [], []
+    for hu in open_series(series, slices).read(slices["slice_index"].to_numpy()[::8]):
+        mask = body_mask(hu, _spacing(series)).mask
+        truth = seen_box(mask)
+        left = round(0.75 * truth.x0 + 0.25 * truth.x1)  # a quarter of the body is lost
+        point = (0.6 * truth.x0 + 0.4 * truth.x1, (truth.y0 + truth.y1) / 2)
+        view = np.ascontiguousarray(hu[:, left:])
+        body = body_mask(view, _spacing(series))
+        there = (point[0] - left, point[1])
+        off_seen.append(abs(relative_xy(body.mask, there)[0] - 0.4))
+        off_whole.append(abs(relative_xy(whole_body_box(view, body, _spacing(series)), there)[0] - 0.4))
+    print("x off, box seen and whole body (median):", np.median(off_seen), np.median(off_whole))
+    assert np.median(off_whole) < 0.25 * np.median(off_seen)
+    assert max(off_whole) < min(off_seen)
+
+
+@pytest.mark.parametrize("window", [(-175, 275), (-160, 240)])
+def test_a_picture_of_a_real_slice_has_the_slices_body(real_data, window):
+    source = real_data / "dicom" / "LIDC-IDRI-0001"
+    if not source.is_dir():
+        pytest.skip(f"{source} not found")
+    low, high = window
+    series, slices = next(_each_series(mine_sources([source])))
+    for hu in open_series(series, slices).read(slices["slice_index"].to_numpy()[55::25]):
+        grey = np.rint((np.clip(hu, low, high) - low) / (high - low) * 255)
+        picture = body_mask(np.rint(low + grey / 255 * (high - low)).astype(np.int16), _spacing(series)).mask
+        mask = body_mask(hu, _spacing(series)).mask
+        assert (picture & mask).sum() / (picture | mask).sum() > 0.95
+
+
+def test_hip_prostheses_in_a_real_pelvis(real_data):
+    source = real_data / "dicom" / "Pancreas-CT-CB_001"
+    if not source.is_dir():
+        pytest.skip(f"{source} not found")
+    series, slices = next(_each_series(mine_sources([source])))
+    hu = open_series(series, slices).read([int(slices["slice_index"].iloc[-1])])[0]
+    clean = body_mask(hu, _spacing(series))
+    box, mm = seen_box(clean.mask), series["spacing_x_mm"]
+    heads = np.zeros(hu.shape, bool)
+    for side in (0.27, 0.73):
+        centre = 0.45 * box.y0 + 0.55 * box.y1, (1 - side) * box.x0 + side * box.x1
+        heads |= ellipse(hu.shape, centre, (22 / mm, 22 / mm))
+    scanned = body_mask(with_metal(hu, mm, heads), _spacing(series))
+    assert scanned.flag == clean.flag
+    assert (scanned.mask & clean.mask).sum() / (scanned.mask | clean.mask).sum() > 0.98
 
 
 def test_stated_location_is_reproduced_and_ours_is_near(real_data):

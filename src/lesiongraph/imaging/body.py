@@ -1,7 +1,7 @@
-"""Where on the slice the patient is, and where in the patient a lesion is: x and y (Sec. 4.1, 8.1).
+"""Where on the slice the patient is (Sec. 8.1).
 
-The mask is found on a coarse grid (about 2 mm) and drawn back at full size. docs/body-mask.md says what was
-tried, and how the location that DeepLesion states is reproduced.
+The mask is found on a coarse grid (about 2 mm) and drawn back at full size; docs/body-mask.md says what was
+tried.
 """
 
 from __future__ import annotations
@@ -92,34 +92,6 @@ def body_mask(hu: NDArray[np.integer], spacing_mm: tuple[float, float]) -> BodyM
     return BodyMask(_enlarged(body, view.steps, hu.shape), _enlarged(limbs, view.steps, hu.shape), flag)
 
 
-def relative_xy(mask: Mask, centre_xy_px: tuple[float, float]) -> tuple[float, float]:
-    """Return where a point lies in the mask's bounding box, from (0, 0) to (1, 1).
-
-    A point outside the box (a lesion in an arm beside the trunk) is set on the box's edge.
-
-    Parameters
-    ----------
-    mask : (rows, cols) bool
-        Canonical view, so that x grows to the patient's left and y to the back.
-    centre_xy_px : (x, y)
-        Centre of the lesion's box, in the same view.
-
-    Raises
-    ------
-    ValueError
-        If the mask is empty or the point not finite.
-
-    Source
-    ------
-    Sec. 8.1: "the relative position (0–1) of the lesion center".
-    """
-    if not all(math.isfinite(value) for value in centre_xy_px):
-        raise ValueError(f"centre: expected two finite numbers in px, got {centre_xy_px}")
-    x0, y0, x1, y1 = _bounds(mask)
-    x, y = ((centre_xy_px[0] - x0) / (x1 - x0), (centre_xy_px[1] - y0) / (y1 - y0))
-    return min(1.0, max(0.0, x)), min(1.0, max(0.0, y))
-
-
 def on_body(mask: Mask, box: BoundingBox) -> bool:
     """Return whether a mark's box lies on the patient rather than in air.
 
@@ -141,14 +113,6 @@ def on_body(mask: Mask, box: BoundingBox) -> bool:
     if x0 >= x1 or y0 >= y1:
         return False
     return bool(mask[y0:y1, x0:x1].mean() >= ON_BODY_FRACTION)
-
-
-def _bounds(mask: Mask) -> tuple[float, float, float, float]:
-    """Return the outer edges x0, y0, x1, y1 of the mask's bounding box (px)."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(columns):
-        raise ValueError("the body mask is empty; body_mask never returns such a one")
-    return columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5
 
 
 def _opened(tissue: Mask, pixel_mm: tuple[float, float]) -> Mask:

@@ -10,6 +10,8 @@ from scipy.spatial import ConvexHull
 from lesiongraph.imaging.view import CoarseView, Mask, grown, without_holes
 
 LUNG_MM2 = 400.0  # smaller border pockets are not worth telling lung from room air
+GUT_MM2 = 50.0  # smaller pockets of gas are left to the filling of holes
+WALL_PX = 4  # of a pocket: as thick as what the opening can have broken
 ENCLOSED = 0.6  # share of a pocket's rim that must be body for the pocket to be inside it
 # The colder the air of a pocket that the view cuts, the more of its rim must lie within the body's convex
 # hull for it to be lung or gut: room air lies near −1000, cut lung near −850, foam and cushions between.
@@ -63,16 +65,18 @@ def _with_lungs(body: Mask, view: CoarseView) -> tuple[Mask, Mask]:
     areas_mm2 = np.bincount(labels.ravel(), minlength=count + 1) * view.pixel_mm2
     inside, cut_lungs = body.copy(), np.zeros_like(body)
     extents = ndimage.find_objects(labels)
-    for number in np.flatnonzero(areas_mm2[1:] >= LUNG_MM2) + 1:
-        # three pixels of margin: two for the wall, one so that nothing touches the window's edge by chance
-        window = tuple(slice(max(0, part.start - 3), part.stop + 3) for part in extents[number - 1])
+    margin = WALL_PX + 1  # one so that nothing touches the window's edge by chance
+    for number in np.flatnonzero(areas_mm2[1:] >= GUT_MM2) + 1:
+        window = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in extents[number - 1])
         pocket = labels[window] == number
         if (pocket & view.edge[window]).any():
-            if _is_cut_lung(pocket, window, body, view):
+            if areas_mm2[number] >= LUNG_MM2 and _is_cut_lung(pocket, window, body, view):
                 cut_lungs[window] |= pocket
         elif _enclosed_share(pocket, body[window], view.outside[window]) > ENCLOSED:
-            wall = grown(grown(pocket)) & (view.hu[window] > view.air.body_hu)
-            inside[window] |= pocket | wall
+            wall = pocket
+            for _ in range(WALL_PX):
+                wall = grown(wall)
+            inside[window] |= pocket | (wall & (view.hu[window] > view.air.body_hu))
     return inside | cut_lungs, cut_lungs
 
 

@@ -1,4 +1,4 @@
-"""A slice on a coarse grid of about 2 mm: its air, and where its field of view ends."""
+"""A slice on a coarse grid of a few mm: its air, and where its field of view ends."""
 
 from __future__ import annotations
 
@@ -49,15 +49,19 @@ class CoarseView:
         return self.pixel_mm[0] * self.pixel_mm[1]
 
 
-def coarse_view(hu: NDArray[np.integer], spacing_mm: tuple[float, float]) -> CoarseView:
+def coarse_view(
+    hu: NDArray[np.integer], spacing_mm: tuple[float, float], coarse_mm: float = COARSE_MM
+) -> CoarseView:
     """Return the slice on the coarse grid.
 
     Parameters
     ----------
     hu : (rows, cols) int16, HU
     spacing_mm : (y, x)
+    coarse_mm : float
+        About what a pixel of the grid shall be.
     """
-    steps = (max(1, round(COARSE_MM / spacing_mm[0])), max(1, round(COARSE_MM / spacing_mm[1])))
+    steps = (max(1, round(coarse_mm / spacing_mm[0])), max(1, round(coarse_mm / spacing_mm[1])))
     coarse = block_mean(hu, steps)
     outside = _outside(coarse)
     edge = grown(outside)

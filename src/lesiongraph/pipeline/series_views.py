@@ -16,7 +16,7 @@ import pandas as pd
 
 from lesiongraph.bodypart import SliceMode, slice_input
 from lesiongraph.errors import LesionGraphError
-from lesiongraph.imaging import body_mask, canonical_view, relative_xy
+from lesiongraph.imaging import body_mask, canonical_view, place_flag, relative_xy, whole_body_box
 from lesiongraph.lesion import BoundingBox
 from lesiongraph.mining import MiningResult, SliceReader, open_series
 from lesiongraph.processes import worker_pool
@@ -99,7 +99,7 @@ def view_series(job: SeriesJob) -> SeriesView:
         inputs.append(slice_input(canonical, spacing, mode=job.mode))
         indices.append(index)
         if index in marks_at:
-            xy.update(_place(canonical, spacing, marks_at[index], flips))
+            xy.update(_place(canonical, job.series, marks_at[index], flips))
     positions = job.slices.set_index("slice_index").position_mm
     return SeriesView(
         series_instance_uid=str(job.series["series_instance_uid"]),
@@ -129,13 +129,16 @@ def _wanted_slices(job: SeriesJob) -> list[int]:
 
 
 def _place(
-    hu: np.ndarray, spacing: tuple[float, float], marks: pd.DataFrame, flips: tuple[bool, bool]
+    hu: np.ndarray, series: Mapping[str, object], marks: pd.DataFrame, flips: tuple[bool, bool]
 ) -> Iterable[tuple[str, tuple[float, float, str]]]:
-    body = body_mask(hu, spacing)
+    """Yield lesion_id, x, y and flag; x and y refer to the whole body, estimated where the view cuts it."""
+    stated = float(str(series["spacing_y_mm"])), float(str(series["spacing_x_mm"]))  # may be NaN
+    body = body_mask(hu, plane_spacing(series))
+    whole = whole_body_box(hu, body, stated)
     for row in marks.itertuples():
         box = BoundingBox(row.x0, row.y0, row.x1, row.y1).flipped(hu.shape[1], hu.shape[0], *flips)
-        x, y = relative_xy(body.mask, box.centre)
-        yield row.lesion_id, (x, y, body.flag)
+        x, y = relative_xy(whole, box.centre)
+        yield row.lesion_id, (x, y, place_flag(body, whole, box.centre))
 
 
 def _readable(reader: SliceReader, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
