@@ -171,3 +171,18 @@ def test_points_of_a_superellipse_lie_on_it():
 def test_an_outline_needs_something_usual():
     with pytest.raises(ValueError, match="usual: expected"):
         fit_outline(None, ())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**16), st.sampled_from([0.1, 1.0, 9.0, 50.0]))
+def test_any_image_has_a_box(rows, columns, seed, mm):
+    rng = np.random.default_rng(seed)
+    blocks = rng.choice([-3024, -1024, -850, -175, 40, 2900], size=(rows, columns))
+    hu = np.repeat(np.repeat(blocks, 3, axis=0), 3, axis=1).astype(np.int16)
+    body = body_mask(hu, (mm, mm))
+    for spacing in ((mm, mm), NAN):
+        whole = whole_body_box(hu, body, spacing)
+        assert np.isfinite([*edges(whole), *whole.error_px]).all()
+        x, y = relative_xy(whole, (0.0, 0.0))
+        assert 0 <= x <= 1
+        assert 0 <= y <= 1

@@ -53,10 +53,11 @@ def depth_in_hull(points: NDArray[np.integer], mask: Mask) -> NDArray[np.float64
     columns = np.flatnonzero(mask.any(axis=0))
     first = np.argmax(mask[:, columns], axis=0)
     last = mask.shape[0] - 1 - np.argmax(mask[::-1, columns], axis=0)
-    # the hull of each column's two ends is the mask's; joggled (QJ), as a straight body has no area
-    ends = np.stack([np.concatenate([first, last]), np.concatenate([columns, columns])], axis=1)
-    faces = ConvexHull(ends, qhull_options="QJ").equations  # (faces, 3): outward normal, offset
-    return np.asarray(-(points @ faces[:, :2].T + faces[:, 2]).max(axis=1))
+    # the hull of the corners of each column's two end pixels is the mask's, and never without area
+    rows = np.concatenate([first - 0.5, first - 0.5, last + 0.5, last + 0.5])
+    corners = np.stack([rows, np.tile(np.concatenate([columns - 0.5, columns + 0.5]), 2)], axis=1)
+    faces = ConvexHull(corners).equations  # (faces, 3): outward normal, offset
+    return np.asarray(-(points @ faces[:, :2].T + faces[:, 2]).max(axis=1) - 0.5)  # of pixel centres
 
 
 def _with_lungs(body: Mask, view: CoarseView) -> tuple[Mask, Mask]:
