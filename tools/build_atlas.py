@@ -82,9 +82,7 @@ def report(atlas: Atlas, checked: list[CheckedError], trained_on: str) -> None:
         print(f"{region.name:8s} {region.z_from:.3f} – {region.z_to:.3f}")
     print(f"borders: {atlas.rules}; known range {atlas.range[0]:.3f} – {atlas.range[1]:.3f}")
     print(f"1 cm is {10 * atlas.z_per_mm:.4f} of z; expected error: {atlas.z_error}")
-    print(
-        f"{'patients':16s} {'cut to':>8s} {'n':>5s} {'rms error':>10s} {'z_sd':>7s} {'<1 sd':>6s} {'<2 sd':>6s}"
-    )
+    print(f"{'patients':16s} {'cut to':>8s}     n  rms error    z_sd  <1 sd  <2 sd")
     groups: dict[str, list[CheckedError]] = {"phantom": [], "real, trained on": [], "real, unseen": []}
     for error_found in checked:
         seen = "trained on" if error_found.volume in trained_on else "unseen"

@@ -119,7 +119,8 @@ def test_locate_slices_rows(cli, small_hospital, tmp_path):
     folder, out = small_hospital / PATIENTS[0], tmp_path / "slices.csv"
     assert cli("locate-slices", folder, "--csv", out, "--window", -175, 275).code == 0
     rows = pd.read_csv(out)
-    assert list(rows.columns) == ["path", "slice", "score", "z", "confidence", "flag"]
+    assert list(rows.columns)[:6] == ["path", "slice", "score", "z", "confidence", "flag"]
+    assert list(rows.columns)[6:] == ["z_sd", "region", "landmark"]
     assert len(rows) == 10
     assert all(Path(path).is_file() for path in rows.path)
 

@@ -13,14 +13,25 @@ from PIL import Image
 
 from lesiongraph.errors import DiskFullError, StageMissingError, TableSchemaError
 from lesiongraph.imaging import Patch, PatchWriter
-from lesiongraph.lesion import LANDMARKS, LESIONS, LOCATIONS, SERIES, SLICES, BoundingBox
-from lesiongraph.pipeline import report, report_retrieval
+from lesiongraph.lesion import (
+    LANDMARKS,
+    LESIONS,
+    LOCATIONS,
+    SERIES,
+    SERIES_LOCATIONS,
+    SLICES,
+    BoundingBox,
+)
+from lesiongraph.pipeline import report, report_locations, report_retrieval
 from lesiongraph.pipeline.report import write_report
 from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.workspace import RunReport, Workspace
 
 SIZE_PX = 64
 TYPES = ("lung", "liver")
+SHOWN = {"series_instance_uid": "s", "z_from": 0.31, "z_to": 0.62, "regions": "chest, abdomen", "r": 0.98,
+         "body_part_examined": "CHESTABDOMEN", "body_part_given": "HEAD", "agreement": "no",
+         "flag": "upside down"}  # fmt: skip
 STAGES = ("locations", "patches", "initial", "embedding", "model", "groups")
 
 
@@ -107,6 +118,7 @@ def _write_stages(workspace: Workspace, kept: pd.DataFrame, stages: tuple[str, .
         with workspace.write("locations", "l") as folder:
             folder.write_table("locations", pd.DataFrame(located), LOCATIONS)
             folder.write_table("landmarks", pd.DataFrame(columns=["name"]))
+            folder.write_table("series_locations", pd.DataFrame([SHOWN]), SERIES_LOCATIONS)
     if "patches" in stages:
         hu = rng.integers(-100, 100, (3, 110, 110)).astype(np.int16)
         patch = Patch(hu, BoundingBox(45, 45, 65, 65))
@@ -173,6 +185,17 @@ def test_whole_report_shows_every_section(whole: Written) -> None:
     assert "Not for clinical use" in page
     assert "&lt;b&gt;off the body&lt;/b&gt;" in page
     assert "<b>off" not in page
+
+
+def test_a_flagged_series_and_a_wrong_header_are_told(whole: Written) -> None:
+    section = report_locations.series(ReportContext(whole.workspace, None, 0))
+    assert [value for _, value in section.facts] == ["1", "1", "1"]
+    (row,) = section.tables[0].rows.to_dict("records")
+    assert row["z"] == "0.31 – 0.62"
+    assert (row["shows"], row["DICOM term"]) == ("chest, abdomen", "CHESTABDOMEN")
+    assert row["header"] == "HEAD (no)"
+    assert row["flag"] == "upside down"
+    assert (row["mm a unit"], row["expected error of z"]) == ("–", "–")
 
 
 def test_papers_rows_stand_in_table_1_and_are_marked_as_the_papers(whole: Written) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,24 @@ from numpy.typing import NDArray
 from lesiongraph.bodypart.atlas import ALIGNED_TO, ALIGNMENT_SD
 from lesiongraph.bodypart.locate import locate_scores, shows_patient, theil_sen_slope
 from lesiongraph.bodypart.model import SsbrModel, ZMap
-from lesiongraph.bodypart.training import TrainingVolume
 
 LEAST_R = 0.8  # a volume whose packaged scores follow its slices less than this cannot tell where it lies
 LEAST_VOLUMES = 2
 _MAD_TO_SD = 1.4826
+
+
+class Slices(Protocol):
+    """What of a training volume is needed here."""
+
+    @property
+    def slices(self) -> NDArray[np.uint8]:
+        """Network inputs (n, size, size), head to foot."""
+        ...
+
+    @property
+    def interval_mm(self) -> float:
+        """Between neighbours; NaN if unknown."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class Alignment:
         )
 
 
-def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[TrainingVolume]) -> Alignment:
+def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[Slices]) -> Alignment:
     """Replace `model`'s z map by one that gives the reference's z, where the reference can tell.
 
     The line is Theil-Sen's over slices drawn evenly from the volumes; it maps onto the linear part of the
@@ -73,7 +87,7 @@ def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[TrainingVo
         Freshly trained; changed in place if the alignment succeeds, else left with its own z.
     reference : SsbrModel
         The packaged model.
-    volumes : sequence of TrainingVolume
+    volumes : sequence of TrainingVolume or the like
         Cut with the `slice_mode` of both models.
 
     Raises
@@ -103,7 +117,7 @@ def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[TrainingVo
 
 
 def _scores_and_z(
-    model: SsbrModel, reference: SsbrModel, volume: TrainingVolume
+    model: SsbrModel, reference: SsbrModel, volume: Slices
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The model's scores and the reference's z of a volume's slices; None where the reference cannot tell."""
     interval_mm = volume.interval_mm if np.isfinite(volume.interval_mm) else 1.0

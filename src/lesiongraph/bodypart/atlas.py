@@ -116,18 +116,28 @@ class Atlas:
         expected = f"a JSON of kind {KIND}, format {FORMAT}"
         step = "Build it: `python tools/build_atlas.py --data DATA`."
         try:
-            stored = json.loads((packaged if path is None else path).read_text())
-            if (stored["kind"], stored["format"]) != (KIND, FORMAT):
-                raise ValueError(f"kind {stored['kind']}, format {stored['format']}")
-            return cls(
-                landmarks=tuple(Landmark(**row) for row in stored["landmarks"]),
-                regions=tuple(Region(**row) for row in stored["regions"]),
-                z_error=ZError(**stored["z_error"]),
-                **{key: stored[key] for key in ("model_name", "model_sha256", "z_per_mm", "rules")},
-                alignment_sd=stored["alignment_sd"],
-            )
+            return cls.from_dict(json.loads((packaged if path is None else path).read_text()))
         except (OSError, ValueError, KeyError, TypeError) as cause:
             raise WeightsError(str(path or packaged), expected, str(cause), step) from cause
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Atlas:
+        """Return the atlas that `as_dict` described.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If it is none.
+        """
+        if (stored["kind"], stored["format"]) != (KIND, FORMAT):
+            raise ValueError(f"kind {stored['kind']}, format {stored['format']}")
+        plain = ("model_name", "model_sha256", "z_per_mm", "rules", "alignment_sd")
+        return cls(
+            landmarks=tuple(Landmark(**row) for row in stored["landmarks"]),
+            regions=tuple(Region(**row) for row in stored["regions"]),
+            z_error=ZError(**stored["z_error"]),
+            **{key: stored[key] for key in plain},
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, as `save` writes them."""

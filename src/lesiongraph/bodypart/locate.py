@@ -57,6 +57,8 @@ class SeriesScores:
         body is seen and beyond the range the atlas knows: there nothing was measured.
     confidence : ndarray, shape (n,)
         0..1.
+    body : ndarray, shape (n,), bool
+        Whether the slice shows a body.
     flag : ndarray of str, shape (n,)
         Semicolon-separated remarks, "" means that nothing is wrong.
     r : float
@@ -77,6 +79,7 @@ class SeriesScores:
     z: NDArray[np.float64]
     z_sd: NDArray[np.float64]
     confidence: NDArray[np.float64]
+    body: NDArray[np.bool_]
     flag: NDArray[np.object_]
     r: float
     slope: float
@@ -265,6 +268,7 @@ def _assembled(
         z=z,
         z_sd=np.where(body & ~outside, sd, np.nan),
         confidence=np.where(body, np.clip(confidence, 0.0, 1.0), 0.0),
+        body=body,
         flag=flags,
         r=fit.r,
         slope=fit.slope,

@@ -83,13 +83,18 @@ def tsne_figure(
 
 
 @in_house_style
-def atlas_figure(locations: np.ndarray, types: Sequence[str]) -> Figure:
+def atlas_figure(
+    locations: np.ndarray, types: Sequence[str], regions: Sequence[tuple[str, float, float]] = ()
+) -> Figure:
     """Draw x against z as from the front (Fig. 11), and y against z as from the patient's right side.
 
     Parameters
     ----------
     locations : (N, 3)
         x, y, z in 0–1.
+    types : (N,) str
+    regions : sequence of (name, z_from, z_to)
+        Drawn as bands with their names.
     """
     # a trunk is about 40 cm wide, 25 cm deep and, from the neck to the thigh, 90 cm long
     figure = new_canvas(7.2, 7.0)
@@ -100,6 +105,11 @@ def atlas_figure(locations: np.ndarray, types: Sequence[str]) -> Figure:
     for column, left, width, name in panels:
         axes = place(figure, left, 0.1, width, 6.3)
         _scatter_types(axes, locations[:, [column, 2]], types)
+        for number, (region, z_from, z_to) in enumerate(regions):
+            shade = 0.05 if number % 2 else 0.0
+            axes.axhspan(z_from, z_to, color="#000000", alpha=shade, linewidth=0, zorder=0)
+            if column == 0:
+                axes.text(0.015, (z_from + z_to) / 2, region, fontsize=7.5, color="#555555", va="center")
         axes.set_xlim(0, 1)
         axes.set_ylim(1, 0)
         axes.set_xticks([0, 0.5, 1])

@@ -78,6 +78,7 @@ SERIES: dict[str, str] = {
     "slice_interval_mm": NUMBER,  # median distance of neighbouring slices; NaN unknown
     "slice_thickness_mm": NUMBER,
     "slices": WHOLE,
+    "body_part_examined": TEXT,  # as the header states it (0018,0015)
     "flip_x": FLAG,  # stored columns run towards the patient's right
     "flip_y": FLAG,  # stored rows run towards the front
     "flags": TEXT,
@@ -106,10 +107,29 @@ LOCATIONS: dict[str, str] = {
     "x": NUMBER,
     "y": NUMBER,
     "z": NUMBER,
+    "z_sd": NUMBER,  # expected error of z; NaN where nothing is known of it
+    "region": TEXT,  # head | neck | chest | abdomen | pelvis | thigh; "" without an atlas
     "score": NUMBER,  # raw SSBR score
     "confidence": NUMBER,  # 0–1
     "flag": TEXT,  # why z is not to be trusted; "" when it is
     "model": TEXT,  # which SSBR weights gave z: name and sha256
+}
+
+SERIES_LOCATIONS: dict[str, str] = {
+    "series_instance_uid": TEXT,
+    "slices_scored": WHOLE,
+    "z_from": NUMBER,  # of the slices that show a body
+    "z_to": NUMBER,
+    "regions": TEXT,  # those the series shows, head to foot, separated by ", "
+    "body_part_examined": TEXT,  # DICOM's term for them (PS3.16 Annex L)
+    "body_part_given": TEXT,  # what the header states
+    "agreement": TEXT,  # of the two: yes | in part | no | unknown term | ""
+    "r": NUMBER,  # Pearson's, position against score
+    "mm_per_score": NUMBER,  # from the series' own slope; negative if upside down
+    "residual_mm": NUMBER,  # robust standard deviation of the scores about their line
+    "z_sd": NUMBER,  # median of its slices'
+    "confidence": NUMBER,  # median of its slices'
+    "flag": TEXT,  # semicolon-separated remarks on the series, and how many slices carry others
 }
 
 _EMPTY: dict[str, object] = {TEXT: "", NUMBER: float("nan"), WHOLE: -1, FLAG: False}

@@ -20,7 +20,7 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 DIRECTORY = "1.2.840.10008.1.3.10"
 MARK_MODALITIES = ("SR", "PR", "RTSTRUCT", "SEG")
-SCOUT_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM")
+SCOUT_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 
 _FRAME_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _TAGS = [
@@ -37,6 +37,7 @@ _TAGS = [
     "SeriesDate",
     "AcquisitionDate",
     "SeriesDescription",
+    "BodyPartExamined",
     "ConvolutionKernel",
     "ImagePositionPatient",
     "ImageOrientationPatient",
@@ -293,6 +294,7 @@ def _header(
         patient_id_made_up=made_up,
         patient_sex=values.text(dataset, "PatientSex"),
         patient_age=values.age_years(dataset),
+        body_part_examined=values.text(dataset, "BodyPartExamined"),
     )
 
 

@@ -31,6 +31,7 @@ class ImageHeader:
     patient_id_made_up: bool
     patient_sex: str
     patient_age: float
+    body_part_examined: str = ""
 
     @property
     def normal(self) -> np.ndarray:
@@ -67,6 +68,7 @@ class ImageSeries:
     flags: tuple[str, ...] = ()
     patient_sex: str = ""
     patient_age: float = math.nan
+    body_part_examined: str = ""
 
 
 def build_series(headers: Sequence[ImageHeader]) -> tuple[ImageSeries | None, dict[str, str]]:
@@ -194,6 +196,7 @@ def _describe(first: ImageHeader, images: list[ImageRef], flags: list[str]) -> I
         flags=tuple(dict.fromkeys([*flags, *gap_flags])),
         patient_sex=first.patient_sex,
         patient_age=first.patient_age,
+        body_part_examined=first.body_part_examined,
     )
 
 

@@ -26,6 +26,11 @@ from lesiongraph.mining.marks import ImageRef
 
 SUFFIXES = (".nii", ".nii.gz")
 AIR_HU = -1024
+NO_SPACING = "spacing unknown"
+_LEAST_SPAN_HU = 100  # ours: noise of one tissue alone spans as much; an MR set to unit variance does not
+_AIR_BELOW_HU = -500
+_BELOW_HU = -20  # fat lies below; the ringing of resampled MR and PET reaches it in few voxels
+_LEAST_SHARE_BELOW = 1e-3
 _TO_MM = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])  # NIfTI: x to the right, y to the front; DICOM: left, back
 _DIGEST_PART_BYTES = 1 << 20
@@ -77,8 +82,15 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def load_nifti(path: Path) -> NiftiVolume:
+def load_nifti(path: Path, *, spacing_needed: bool = True) -> NiftiVolume:
     """Open a NIfTI file and work out its axes; no voxel is read.
+
+    Parameters
+    ----------
+    path : Path
+    spacing_needed : bool
+        False: an affine that is not a number or has a spacing of zero is mended and flagged NO_SPACING; which
+        end is the head's is then what NIfTI files usually do, and no length in mm may be taken from it.
 
     Raises
     ------
@@ -97,8 +109,11 @@ def load_nifti(path: Path) -> NiftiVolume:
         raise UnreadableImageError(path, f"shape {image.shape}, expected three dimensions")
     if kind.fields is not None or kind.kind not in "iuf":
         raise UnreadableImageError(path, f"voxels of type {kind}, expected numbers")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    impossible = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
+    if impossible and spacing_needed:
         raise UnreadableImageError(path, "affine is not a number or has a spacing of zero")
+    if impossible:
+        affine = _mended(affine)
     codes = nibabel.aff2axcodes(affine)  # type: ignore[no-untyped-call]
     axes = tuple(next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "RL"))
     lps = affine.copy()
@@ -109,9 +124,27 @@ def load_nifti(path: Path) -> NiftiVolume:
         codes=codes,
         affine=lps,
         shape=(int(image.shape[0]), int(image.shape[1]), int(image.shape[2])),
-        flags=() if coded else ("orientation not stated",),
+        flags=(() if coded else ("orientation not stated",)) + ((NO_SPACING,) if impossible else ()),
         _image=image,
     )
+
+
+def _mended(affine: np.ndarray) -> np.ndarray:
+    """Return an affine with axes of a length: a lost third axis is set across the other two."""
+    steps = affine[:3, :3]
+    sizes = np.linalg.norm(steps, axis=0)  # NaN where an axis is
+    known = np.flatnonzero(np.isfinite(sizes) & (sizes > 1e-6))
+    mended = np.diag([-1.0, 1.0, 1.0, 1.0])  # as NIfTI files without a code: left, front, head
+    if len(known) == 2:
+        lost = next(axis for axis in range(3) if axis not in known)
+        across = np.cross(steps[:, known[0]] / sizes[known[0]], steps[:, known[1]] / sizes[known[1]])
+        if across[np.abs(across).argmax()] < 0:  # towards the right, the front or the head
+            across = -across
+        mended[:3, :3] = steps
+        mended[:3, lost] = across
+        if abs(np.linalg.det(mended[:3, :3])) < 1e-9:
+            return np.diag([-1.0, 1.0, 1.0, 1.0])
+    return mended
 
 
 def _cause(error: Exception, path: Path) -> str:
@@ -200,10 +233,10 @@ def _triple(vector: np.ndarray) -> tuple[float, float, float]:
 class NiftiReader:
     """Reads slices of a NIfTI series as HU."""
 
-    def __init__(self, volume: NiftiVolume, frames: Mapping[int, int]) -> None:
+    def __init__(self, volume: NiftiVolume, frames: Mapping[int, int], *, checked: bool = False) -> None:
         self._volume = volume
         self._frames = dict(frames)
-        self._checked = False
+        self._checked = checked
 
     def read(self, slice_indices: Sequence[int]) -> np.ndarray:
         """Return (n, rows, columns) int16 HU, stored orientation (see the module).
@@ -230,12 +263,13 @@ def check_ct(volume: NiftiVolume) -> None:
     """Check on a few planes that the volume can be CT in HU.
 
     Every CT has values below 0 HU, were it only fat or noise in a narrow crop; masks, PET, MR, windowed
-    pictures and CT that lacks its intercept do not.
+    pictures and CT that lacks its intercept do not. MR and PET that were resampled or normalised have a few,
+    or a narrow span.
 
     Raises
     ------
     NotCtError
-        If no voxel looked at is below 0, or all are alike.
+        If no voxel looked at is air, and hardly one lies below -20 or all lie within 100; or all are alike.
     UnreadableImageError
         If the file cannot be decoded.
     """
@@ -244,8 +278,16 @@ def check_ct(volume: NiftiVolume) -> None:
     finite = [plane[np.isfinite(plane)] for plane in planes]
     low = min((float(values.min()) for values in finite if values.size), default=math.nan)
     high = max((float(values.max()) for values in finite if values.size), default=math.nan)
-    if not (low < 0 and high > low and high > 1):
+    if low < _AIR_BELOW_HU and high > low:  # nothing but CT is stored so low, were it only air
+        return
+    if not (low < 0 and high - low >= _LEAST_SPAN_HU and high > 1):
         raise NotCtError(volume.path, f"values from {low:g} to {high:g}")
+    below = sum(int((values < _BELOW_HU).sum()) for values in finite) / sum(values.size for values in finite)
+    if below < _LEAST_SHARE_BELOW:
+        raise NotCtError(
+            volume.path,
+            f"values from {low:g} to {high:g}, {below:.2%} of them below {_BELOW_HU} as fat and air are",
+        )
 
 
 def open_nifti(series: Mapping[str, object], slices: pd.DataFrame) -> NiftiReader:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES
+from lesiongraph.lesion import (
+    KEPT,
+    LANDMARKS,
+    LESIONS,
+    LOCATIONS,
+    REJECTED,
+    SERIES,
+    SERIES_LOCATIONS,
+    SLICES,
+    conform,
+)
 from lesiongraph.mining import MiningResult
 from lesiongraph.workspace import RunReport, Workspace
 
@@ -25,10 +35,22 @@ def read_catalogue(workspace: Workspace) -> MiningResult:
 
 
 def read_locations(workspace: Workspace) -> pd.DataFrame:
-    """Return the locations table; empty before `locate`."""
+    """Return the LOCATIONS table; empty before `locate`."""
     if not workspace.has("locations"):
-        return pd.DataFrame(columns=["lesion_id", "x", "y", "z", *_LOCATION_COLUMNS])
-    return workspace.open("locations", "locate").read_table("locations")
+        return conform(pd.DataFrame(), LOCATIONS)
+    # a table of an earlier version lacks columns: their values are unknown
+    return conform(workspace.open("locations", "locate").read_table("locations"), LOCATIONS)
+
+
+def read_series_locations(workspace: Workspace) -> pd.DataFrame:
+    """Return what each located series shows; empty where `locate` of an earlier version ran, or none."""
+    empty = conform(pd.DataFrame(), SERIES_LOCATIONS)
+    if not workspace.has("locations"):
+        return empty
+    folder = workspace.open("locations", "locate")
+    if not (folder.path / "series_locations.parquet").exists():
+        return empty
+    return conform(folder.read_table("series_locations"), SERIES_LOCATIONS)
 
 
 def catalogue_table(workspace: Workspace) -> pd.DataFrame:

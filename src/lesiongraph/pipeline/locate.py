@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import SsbrModel, TrainingVolume, locate_series, train_ssbr, training_volumes
-from lesiongraph.lesion import KEPT, LOCATIONS
+from lesiongraph.bodypart import (
+    COMPACT_DESIGN,
+    Atlas,
+    SsbrModel,
+    TrainingVolume,
+    align_z,
+    locate_series,
+    train_ssbr,
+    training_volumes,
+)
+from lesiongraph.lesion import KEPT, LOCATIONS, SERIES_LOCATIONS
 from lesiongraph.mining import MiningResult
-from lesiongraph.pipeline.catalogue import read_catalogue
+from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
 from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.series_locations import atlas_for, series_location
 from lesiongraph.pipeline.series_views import SeriesView, series_jobs, view_all
 from lesiongraph.recipe import SsbrRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
@@ -19,6 +30,7 @@ from lesiongraph.workspace import RunReport, Workspace, fingerprint
 MOST_TRAINING_VOLUMES = 800  # Sec. 8.2: "we randomly pick 800 unlabeled CT volumes"
 LEAST_STEP_MM = 8.0  # ours: half the wander of a single slice's score is 20 mm and more
 NO_IMAGE = "no image"
+_TABLES_VERSION = 2  # raised when `locate` writes other columns: older results are then made again
 
 
 def locate(
@@ -43,25 +55,45 @@ def locate(
     with workspace.lock():
         catalogue = read_catalogue(workspace)
         if fit_steps is not None:
-            model = _fitted(workspace, catalogue, fit_steps, rng_seed, workers, progress)
+            model, alignment = _fitted(workspace, catalogue, fit_steps, rng_seed, workers, progress)
+            report.notes.append(alignment)
         else:
             model = SsbrModel.load(weights)
         report.weights.append({"name": model.name, "sha256": model.sha256})
-        key = fingerprint(workspace.key("catalogue"), model.sha256)
+        atlas = atlas_for(model, report)
+        known = atlas.as_dict() if atlas is not None else None
+        key = fingerprint(workspace.key("catalogue"), model.sha256, known, _TABLES_VERSION)
         report.already_done = workspace.is_current("locations", key)
         if not report.already_done:
-            locations, landmarks = _locate_all(catalogue, model, workers, report, progress)
+            found = _locate_all(catalogue, model, atlas, workers, report, progress)
             with workspace.write("locations", key) as folder:
-                folder.write_table("locations", locations, LOCATIONS)
-                folder.write_table("landmarks", landmarks)
+                folder.write_table("locations", found.locations, LOCATIONS)
+                folder.write_table("series_locations", found.series, SERIES_LOCATIONS)
+                folder.write_table("landmarks", found.landmarks)
+                folder.write_json("atlas", known)
         _count(report, workspace.open("locations", "locate").read_table("locations"))
+        _count_series(report, read_series_locations(workspace))
         workspace.write_run_report("locate", report.finish().as_dict())
     return report
 
 
+@dataclass
+class _Found:
+    """The tables of the `locations` stage."""
+
+    locations: pd.DataFrame
+    series: pd.DataFrame
+    landmarks: pd.DataFrame
+
+
 def _locate_all(
-    catalogue: MiningResult, model: SsbrModel, workers: int, report: RunReport, progress: Progress
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    catalogue: MiningResult,
+    model: SsbrModel,
+    atlas: Atlas | None,
+    workers: int,
+    report: RunReport,
+    progress: Progress,
+) -> _Found:
     kept = catalogue.lesions[catalogue.lesions.status == KEPT]
     on_images = kept[kept.slice_index >= 0]
     # organs named by a structure set anchor the atlas, also where no lesion was marked
@@ -71,11 +103,14 @@ def _locate_all(
         lesion_id: {"lesion_id": lesion_id, "flag": NO_IMAGE} for lesion_id in kept.lesion_id
     }
     landmarks: list[pd.DataFrame] = []
+    series: list[dict[str, object]] = []
     model_name = f"{model.name} sha256:{model.sha256[:12]}"
     for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers), strict=True), start=1):
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
-        scores = locate_series(model, view.inputs, view.positions_mm)
+        scores = locate_series(model, view.inputs, view.positions_mm, atlas)
+        given = str(job.series.get("body_part_examined") or "")  # catalogues of earlier versions lack it
+        series.append(series_location(view.series_instance_uid, scores, atlas, given))
         at = {int(index): i for i, index in enumerate(view.slice_indices)}
         for row in job.marks.itertuples():
             x, y, body_flag = view.xy.get(row.lesion_id, (np.nan, np.nan, "key slice unreadable"))
@@ -84,6 +119,8 @@ def _locate_all(
             if i is not None:
                 rows[row.lesion_id].update(
                     z=scores.z[i],
+                    z_sd=scores.z_sd[i],
+                    region=atlas.region(scores.z[i]) if atlas is not None else "",
                     score=scores.score[i],
                     confidence=scores.confidence[i],
                     flag="; ".join(filter(None, [scores.flag[i], body_flag])),
@@ -91,8 +128,10 @@ def _locate_all(
         landmarks.append(_landmark_z(catalogue.landmarks, view, np.asarray(scores.z)))
         progress("locate series", done, len(jobs))
     report.counts["series located"] = len(jobs)
-    return pd.DataFrame(list(rows.values()), columns=list(LOCATIONS)), (
-        pd.concat(landmarks, ignore_index=True) if landmarks else pd.DataFrame(columns=["name"])
+    return _Found(
+        locations=pd.DataFrame(list(rows.values()), columns=list(LOCATIONS)),
+        series=pd.DataFrame(series, columns=list(SERIES_LOCATIONS)),
+        landmarks=pd.concat(landmarks, ignore_index=True) if landmarks else pd.DataFrame(columns=["name"]),
     )
 
 
@@ -113,12 +152,17 @@ def _fitted(
     rng_seed: int,
     workers: int,
     progress: Progress,
-) -> SsbrModel:
-    """Train SSBR on the workspace's own volumes, or take the model trained so before."""
+) -> tuple[SsbrModel, str]:
+    """Train SSBR on the workspace's own volumes, or take the model trained so before.
+
+    Its z is laid onto the packaged model's over the same slices, so that z of different workspaces mean the
+    same place; how well that went is returned in words.
+    """
     recipe = SsbrRecipe()
-    key = fingerprint(workspace.key("catalogue"), steps or recipe.steps, rng_seed)
+    packaged = SsbrModel.load()
+    key = fingerprint(workspace.key("catalogue"), steps or recipe.steps, rng_seed, packaged.sha256)
     if not workspace.is_current("ssbr", key):
-        jobs = series_jobs(catalogue, catalogue.lesions.iloc[:0], "body")
+        jobs = series_jobs(catalogue, catalogue.lesions.iloc[:0], COMPACT_DESIGN.slice_mode)
         if len(jobs) > MOST_TRAINING_VOLUMES:
             chosen = np.random.default_rng(rng_seed).choice(len(jobs), MOST_TRAINING_VOLUMES, replace=False)
             jobs = [jobs[i] for i in sorted(chosen)]
@@ -132,10 +176,24 @@ def _fitted(
             rng_seed,
             steps=steps or recipe.steps,
             progress=lambda step, total, _loss: progress("train SSBR", step, total),
+            design=COMPACT_DESIGN,
         )
+        alignment = align_z(model, packaged, volumes)
         with workspace.write("ssbr", key) as folder:
             model.save(folder.path / "ssbr.safetensors")
-    return SsbrModel.load(workspace.open("ssbr", "locate --fit").path / "ssbr.safetensors")
+            folder.write_json("alignment", {"text": alignment.describe(packaged.name), **asdict(alignment)})
+    folder = workspace.open("ssbr", "locate --fit")
+    return SsbrModel.load(folder.path / "ssbr.safetensors"), str(folder.read_json("alignment")["text"])
+
+
+def _count_series(report: RunReport, series: pd.DataFrame) -> None:
+    flagged = series[series.flag != ""]
+    report.counts["series flagged"] = len(flagged)
+    for term, number in series.body_part_examined.value_counts().items():
+        report.counts[f"series showing {term or 'no region with a DICOM term'}"] = int(number)
+    differ = int((series.agreement == "no").sum())
+    if differ:
+        report.counts["series whose header names another body part"] = differ
 
 
 def _count(report: RunReport, locations: pd.DataFrame) -> None:

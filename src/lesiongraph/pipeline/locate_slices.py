@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import SsbrModel, locate_series, slice_input
-from lesiongraph.errors import LesionGraphError, UsageError
+from lesiongraph.bodypart import Atlas, SsbrModel, locate_series, slice_input
+from lesiongraph.errors import LesionGraphError, NotCtError, UnreadableImageError, UsageError
 from lesiongraph.imaging import canonical_view
 from lesiongraph.mining import LooseSeries, open_loose
 from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.series_locations import atlas_for, described, series_location
 from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport
 
-COLUMNS = ["path", "slice", "score", "z", "confidence", "flag"]
+COLUMNS = ["path", "slice", "score", "z", "confidence", "flag", "z_sd", "region", "landmark"]
 
 
 def locate_slices(
@@ -29,12 +30,18 @@ def locate_slices(
     """Score every slice below the paths, head to foot within a series.
 
     `slice` is the plane's number in a NIfTI file, the slice's number from the head in a DICOM series, 0 for
-    a picture. A slice that cannot be read keeps its row: score and z are missing, `flag` says why.
+    a picture; `landmark` the nearest one and about how far; `z_sd` the expected error of z. A slice that
+    cannot be read keeps its row: score and z are missing, `flag` says why. `report.details["series"]` holds a
+    SERIES_LOCATIONS row for each series, with its `path` and the row in words (`summary`).
+
+    What is not CT is left out and counted in `report.rejected`.
 
     Raises
     ------
     SourceNotFoundError
         If a path does not exist or holds no image.
+    NotCtError, UnreadableImageError
+        If nothing can be scored; the first cause.
     UsageError
         If the window is empty.
     """
@@ -43,21 +50,37 @@ def locate_slices(
     report = RunReport("locate-slices")
     model = SsbrModel.load(weights)
     report.weights.append({"name": model.name, "sha256": model.sha256})
-    tables = []
+    atlas = atlas_for(model, report)
+    tables: list[pd.DataFrame] = []
+    series: list[dict[str, object]] = []
+    causes: list[LesionGraphError] = []
     for done, path in enumerate(paths, start=1):
-        tables += [_locate(loose, model) for loose in open_loose(path, window_hu)]
+        try:
+            for loose in open_loose(path, window_hu, report.rejected):
+                rows, summary = _locate(loose, model, atlas)
+                tables.append(rows)
+                series.append({**summary, "path": str(path)})
+        except (NotCtError, UnreadableImageError) as cause:
+            causes.append(cause)
+            report.notes.append(str(cause))
         progress("locate", done, len(paths))
+    if not tables:
+        raise causes[0]
     rows = pd.concat(tables, ignore_index=True)[COLUMNS]
+    report.details["series"] = series
     report.counts.update({"series": len(tables), "slices": len(rows), "scored": int(rows.z.notna().sum())})
+    report.counts["series flagged"] = sum(row["flag"] != "" for row in series)
     flags = rows.flag[rows.z.isna()].value_counts()
     report.rejected.update({str(flag): int(number) for flag, number in flags.items()})
     return rows, report.finish()
 
 
-def _locate(loose: LooseSeries, model: SsbrModel) -> pd.DataFrame:
+def _locate(
+    loose: LooseSeries, model: SsbrModel, atlas: Atlas | None
+) -> tuple[pd.DataFrame, dict[str, object]]:
     rows = loose.slices[["path", "frame", "slice_index", "position_mm"]].reset_index(drop=True)
     rows["slice"] = rows.frame if loose.series["kind"] == "nifti" else rows.slice_index
-    rows = rows.assign(score=np.nan, z=np.nan, confidence=0.0, flag="")
+    rows = rows.assign(score=np.nan, z=np.nan, z_sd=np.nan, confidence=0.0, flag="", region="", landmark="")
     read, inputs = [], []
     for i, hu, reason in _slices(loose, [int(index) for index in rows.slice_index]):
         if hu is None:
@@ -66,13 +89,17 @@ def _locate(loose: LooseSeries, model: SsbrModel) -> pd.DataFrame:
         canonical = canonical_view(hu, bool(loose.series["flip_x"]), bool(loose.series["flip_y"]))
         inputs.append(slice_input(canonical, plane_spacing(loose.series), mode=model.slice_mode))
         read.append(i)
-    if read:
-        found = locate_series(model, np.stack(inputs), rows.position_mm.to_numpy(float)[read])
-        rows.loc[read, ["score", "z", "confidence"]] = np.stack(
-            [found.score, found.z, found.confidence], axis=1
-        )
-        rows.loc[read, "flag"] = found.flag
-    return rows
+    seen = np.stack(inputs) if inputs else np.zeros((0, 128, 128), np.uint8)
+    found = locate_series(model, seen, rows.position_mm.to_numpy(float)[read], atlas)
+    numbers = ["score", "z", "z_sd", "confidence"]
+    rows.loc[read, numbers] = np.stack([getattr(found, name) for name in numbers], axis=1)
+    rows.loc[read, "flag"] = found.flag
+    if atlas is not None:
+        rows.loc[read, "region"] = [atlas.region(z) for z in found.z]
+        rows.loc[read, "landmark"] = [str(atlas.nearest_landmark(z)) for z in found.z]
+    given = str(loose.series.get("body_part_examined") or "")
+    summary = series_location(str(loose.series["series_instance_uid"]), found, atlas, given)
+    return rows, {**summary, "summary": described(summary)}
 
 
 def _slices(loose: LooseSeries, indices: Sequence[int]) -> Iterator[tuple[int, np.ndarray | None, str]]:

@@ -10,6 +10,7 @@ from lesiongraph.errors import DiskFullError, LesionGraphError
 from lesiongraph.figures import Section, render_page
 from lesiongraph.pipeline import (
     report_lesions,
+    report_locations,
     report_marks,
     report_patients,
     report_retrieval,
@@ -27,6 +28,7 @@ SECTIONS: tuple[tuple[str, Callable[[ReportContext], Section]], ...] = (
     ("A located lesion (Fig. 9)", report_marks.located_lesion),
     ("Sizes (Fig. 10)", report_lesions.sizes),
     ("Atlas (Fig. 11)", report_lesions.atlas),
+    ("What each series shows", report_locations.series),
     ("Training sequences (Fig. 3)", report_scores.sequences),
     ("Map of the lesions (Fig. 5)", report_retrieval.tsne),
     ("Retrieval (Fig. 6, 12)", report_retrieval.retrieval),

@@ -7,6 +7,7 @@ import pandas as pd
 from lesiongraph.figures import Picture, Section, Table, atlas_figure, size_figure
 from lesiongraph.lesion import LESION_TYPES, REJECTED
 from lesiongraph.pipeline.report_context import ReportContext
+from lesiongraph.pipeline.series_locations import read_atlas
 
 PHANTOM_PREFIX = "PHANTOM-"  # patient ids that `lesiongraph phantom` gives
 _SUBSETS = ["pool", "seed", "validation", "test"]
@@ -79,7 +80,9 @@ def atlas(context: ReportContext) -> Section:
     located = context.kept.dropna(subset=["lx", "ly", "lz"])
     if not len(located):
         return Section("", "", missing="no located lesion (run `lesiongraph locate`)")
-    figure = atlas_figure(located[["lx", "ly", "lz"]].to_numpy(float), located.type.tolist())
+    known = read_atlas(context.workspace)
+    borders = [(region.name, region.z_from, region.z_to) for region in known.regions] if known else []
+    figure = atlas_figure(located[["lx", "ly", "lz"]].to_numpy(float), located.type.tolist(), borders)
     section = Section(
         "",
         "Each dot is a mark. On the left as if one looked at the body from the front (the patient's right is "

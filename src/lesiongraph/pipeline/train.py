@@ -145,6 +145,9 @@ class _Run:
         )  # fmt: skip
         self.report.counts["seeds"] = len(data.seeds)
         self.report.counts["pool"] = len(data.pool)
+        pool = data.lesions.iloc[data.pool]
+        remarks = (pool.z_flag.fillna("") != "") & pool.z_stated.isna()
+        self.report.counts["pool lesions with a remark on their location (used)"] = int(remarks.sum())
         self.report.details[f"sequences from {feature}"] = dict(self.sampler.counts)
         return self.sampler
 
