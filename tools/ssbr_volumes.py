@@ -23,6 +23,7 @@ LANDMARKS = Path(__file__).resolve().parent / "ssbr_landmarks.csv"
 CLOSED = ("LUNG1", "MIDRC", "3Dircadb1")
 # The tumour region of Lung_Dx-A0001_s3 again, with another kernel: the same patient counts once.
 REPEATED = ("Lung_Dx-A0001_s2",)
+KIDNEYS = ("kidney hilum left", "kidney hilum right")
 _DATE_OR_SERIES = re.compile(r"(_1960\d{4}|_s\d|_tcia)$")
 
 
@@ -91,7 +92,8 @@ def _dicom(folders: list[Path]) -> Iterator[RealVolume]:
 def read_landmarks(path: Path = LANDMARKS) -> dict[str, dict[str, float]]:
     """Read volume name -> landmark -> (fractional) slice index, head to foot.
 
-    A landmark known from two sources (eye and mask) lies at their mean.
+    A landmark known from two sources (eye and mask) lies at their mean, and so does "kidney hilum" between
+    the two sides: they lie within a vertebra of each other.
     """
     if not path.exists():
         return {}
@@ -99,4 +101,8 @@ def read_landmarks(path: Path = LANDMARKS) -> dict[str, dict[str, float]]:
     marks: dict[str, dict[str, float]] = {}
     for (volume, landmark), index in rows.groupby(["volume", "landmark"]).slice_index.mean().items():
         marks.setdefault(str(volume), {})[str(landmark)] = float(index)
+    for own in marks.values():
+        sides = [own.pop(side) for side in KIDNEYS if side in own]
+        if sides:
+            own["kidney hilum"] = float(np.mean(sides))
     return marks
