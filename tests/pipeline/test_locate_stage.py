@@ -218,6 +218,17 @@ def test_locate_writes_region_error_and_a_row_a_series(worked_workspace):
     assert {"z_sd", "region"} <= set(table.columns)
 
 
+def test_series_without_a_lesion_are_told_on_request(cli, workspace, tmp_path):
+    hu, interval_mm, _ = body()
+    assert cli("mine", write_dicom(tmp_path / "more", hu, interval_mm), "-w", workspace).code == 0
+    counts = []
+    for words in ((), ("--all-series",)):
+        ran = cli("locate", "-w", workspace, "--workers", 1, "--json", *words)
+        counts.append(json.loads(ran.out)["counts"]["series located"])
+    assert counts[1] == counts[0] + 1
+    assert len(read_series_locations(Workspace(workspace))) == counts[1]
+
+
 def test_a_result_of_an_earlier_version_stays_readable_and_is_made_again(cli, workspace):
     folder = Workspace(workspace).open("locations", "locate").path
     old = pd.read_parquet(folder / "locations.parquet").drop(columns=["z_sd", "region"])

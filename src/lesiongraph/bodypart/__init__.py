@@ -9,17 +9,20 @@ from lesiongraph.bodypart.atlas import (
     Region,
 )
 from lesiongraph.bodypart.atlas_building import CheckedError, ScoredVolume, build_atlas
-from lesiongraph.bodypart.body_tags import REGIONS, agreement
+from lesiongraph.bodypart.body_tags import REGIONS, agreement, term_of
+from lesiongraph.bodypart.cross_section import CrossSection, cross_section
 from lesiongraph.bodypart.locate import (
+    HEAD,
+    NO_TRUNK,
     SeriesScores,
     locate_scores,
     locate_series,
     shows_patient,
-    theil_sen_slope,
 )
 from lesiongraph.bodypart.loss import MM_PER_SCORE, physical_loss, ssbr_loss
 from lesiongraph.bodypart.model import SsbrModel, ZMap, score_slices
 from lesiongraph.bodypart.network import SsbrNetwork, parameter_count, seeded_network
+from lesiongraph.bodypart.series_fit import theil_sen_slope
 from lesiongraph.bodypart.slices import (
     SliceMode,
     body_box,
@@ -45,14 +48,17 @@ from lesiongraph.bodypart.uncertainty import ErrorSample, ZError, fit_z_error
 __all__ = [
     "COMPACT_DESIGN",
     "DESIGNS",
+    "HEAD",
     "MIN_VOLUMES",
     "MM_PER_SCORE",
+    "NO_TRUNK",
     "PACKAGED_ATLAS",
     "PAPER_DESIGN",
     "REGIONS",
     "Alignment",
     "Atlas",
     "CheckedError",
+    "CrossSection",
     "ErrorSample",
     "Landmark",
     "NearLandmark",
@@ -70,6 +76,7 @@ __all__ = [
     "align_z",
     "body_box",
     "build_atlas",
+    "cross_section",
     "fit_z_error",
     "hardness_weights",
     "locate_scores",
@@ -83,6 +90,7 @@ __all__ = [
     "shows_patient",
     "slice_input",
     "ssbr_loss",
+    "term_of",
     "theil_sen_slope",
     "train_ssbr",
     "training_volumes",

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesiongraph.bodypart.atlas import ALIGNED_TO, ALIGNMENT_SD
-from lesiongraph.bodypart.locate import locate_scores, shows_patient, theil_sen_slope
+from lesiongraph.bodypart.locate import locate_scores, shows_patient
 from lesiongraph.bodypart.model import SsbrModel, ZMap
+from lesiongraph.bodypart.series_fit import theil_sen_slope
 
 LEAST_R = 0.8  # a volume whose packaged scores follow its slices less than this cannot tell where it lies
 LEAST_VOLUMES = 2

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lesiongraph.bodypart.atlas import Atlas, Landmark, Region
 from lesiongraph.bodypart.body_tags import REGIONS
-from lesiongraph.bodypart.locate import LOW_R, ODD_SLOPE, UPSIDE_DOWN, locate_scores
+from lesiongraph.bodypart.locate import locate_scores
 from lesiongraph.bodypart.model import SsbrModel
+from lesiongraph.bodypart.series_fit import LOW_R, ODD_SLOPE, UPSIDE_DOWN
 from lesiongraph.bodypart.uncertainty import ErrorSample, ZError, fit_z_error
 from lesiongraph.errors import NotEnoughDataError
 

@@ -7,39 +7,30 @@ scores contradict its positions is flagged instead of smoothed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lesiongraph.bodypart.atlas import Atlas
+from lesiongraph.bodypart.cross_section import CrossSection
 from lesiongraph.bodypart.model import SsbrModel
+from lesiongraph.bodypart.series_fit import SeriesFit, fit_line, unfitted, usable_positions
 from lesiongraph.bodypart.slices import shows_body
 
-SINGLE = "single slice"
-TOO_SHORT = "too short"
-LOW_R = "low correlation"
-UPSIDE_DOWN = "upside down"
 NO_BODY = "no body"
-NO_SPACING = "spacing unknown"
-ODD_SLOPE = "slope implausible"
 OUT_OF_RANGE = "outside trained range"
-GAP = "gap in series"
-DUPLICATES = "duplicate positions"
 OFF_LINE = "off its series' line"
-
-_SHORT_MM = 60.0  # below this the series cannot tell its own slope
-_SHORT_SLICES = 4
-_PRIOR_MM = 120.0  # at this length the series' own slope counts as much as the typical one
-_LOW_R = 0.8
-_SLOPE_FACTOR = 2.0  # a body is not half or twice as long as the typical one
+HEAD = "head"
+NARROW = "too narrow for its z"
+NO_TRUNK = "head, neck or limb only"
+SMALL_VIEW = "small part of the body in view"
 _OUTLIER_MM = 80.0  # so far off the line, the slice itself is odd
-_FIT_SLICES = 160  # Theil-Sen looks at every pair; more slices than this are thinned out
-_GAP_MM, _GAP_FACTOR = 30.0, 2.1  # more than usual, and more than a thinned-out series leaves
-_SAME_MM = 1e-3
 _FLAT_LEVELS = 2.0  # grey levels between the 10th and the 90th percentile of what is not air
-_MAD_TO_SD = 1.4826
-_ALONE = 0.4
+_NO_TRUNK_SHARE = 0.8  # of the slices that could be measured
+_BORDER_MM = 30.0  # so near a border of the trunk, a narrow slice may belong beyond it
+_TRUNK = ("chest", "abdomen", "pelvis")
 
 
 @dataclass(frozen=True)
@@ -93,6 +84,7 @@ def locate_series(
     slices: NDArray[np.uint8],
     position_mm: ArrayLike | None,
     atlas: Atlas | None = None,
+    sections: Sequence[CrossSection] | None = None,
 ) -> SeriesScores:
     """Locate each slice of one series.
 
@@ -105,19 +97,23 @@ def locate_series(
         Growing towards the feet. None, NaN or all equal: the spacing is unknown, each slice stands alone.
     atlas : Atlas, optional
         Of this model (`Atlas.for_model`): gives the expected error and the range in which z means a place.
+    sections : sequence of CrossSection, optional
+        From `cross_section` of each slice: tells heads and limbs, which the scores cannot.
 
     Returns
     -------
     SeriesScores
         confidence = series x slice, where
         series = 0.4 for slices that stand alone; else r^2, halved for an implausible slope, 0.6 for a short
-        series, 0.1 if upside down;
+        series, 0.1 if upside down; halved where no slice is as wide as a trunk;
         slice = exp(-d^2 / 2) with d the distance from the refitted line in units of 80 mm (by the model's
-        typical rise a mm), halved outside the trained range, 0 where no body is seen.
+        typical rise a mm), halved outside the trained range or in a small view, 0.1 of it for a head or a
+        slice too narrow for its z, 0 where no body is seen.
 
     Source: ours; a robust line per volume is BUSN's idea (facts, section 6).
     """
-    return locate_scores(model, model.score(slices), shows_patient(slices), position_mm, atlas)
+    found = locate_scores(model, model.score(slices), shows_patient(slices), position_mm, atlas)
+    return found if sections is None else _with_sections(found, sections, atlas)
 
 
 def locate_scores(
@@ -137,12 +133,11 @@ def locate_scores(
     model, position_mm, atlas
         As for `locate_series`.
     """
-    position = _positions(position_mm, len(score))
+    position = usable_positions(position_mm, len(score))
     if position is None or body.sum() < 2:
-        reason = NO_SPACING if position is None and len(score) > 1 else SINGLE
-        fit = _Fit(score.copy(), trust=_ALONE, flags=(reason,) if len(score) else ())
+        fit = unfitted(score, several=position is None and len(score) > 1)
     else:
-        fit = _fit(score, position, body, model.score_per_mm)
+        fit = fit_line(score, position, body, model.score_per_mm)
     return _assembled(model, score, fit, body, atlas)
 
 
@@ -156,97 +151,8 @@ def shows_patient(slices: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return shown
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """The line through a series. `alone`: z is each slice's own, not the line's."""
-
-    fitted: NDArray[np.float64]
-    trust: float
-    flags: tuple[str, ...]
-    r: float = float("nan")
-    slope: float = float("nan")
-    residual: float = float("nan")  # in score
-    span_mm: float = float("nan")
-    alone: bool = True
-
-
-def _positions(position_mm: ArrayLike | None, n: int) -> NDArray[np.float64] | None:
-    if position_mm is None:
-        return None
-    position = np.asarray(position_mm, dtype=np.float64)
-    if position.shape != (n,):
-        raise ValueError(f"position_mm: expected shape ({n},), got {position.shape}")
-    if not np.isfinite(position).all() or (n > 1 and np.ptp(position) == 0):
-        return None
-    return position
-
-
-def _fit(
-    score: NDArray[np.float64], position: NDArray[np.float64], body: NDArray[np.bool_], typical: float
-) -> _Fit:
-    """Fit one robust line through the slices that show a body."""
-    seen = np.flatnonzero(body)
-    span = float(np.ptp(position[seen]))
-    if span == 0:
-        return _Fit(score.copy(), trust=_ALONE, flags=(SINGLE,))
-    own, r = theil_sen_slope(position[seen], score[seen]), _r(position[seen], score[seen])
-    own_line = own * position[seen]
-    off = score[seen] - own_line - np.median(score[seen] - own_line)
-    residual = _MAD_TO_SD * float(np.median(np.abs(off)))
-    remarks = _about_positions(position[seen])
-    short = span < _SHORT_MM or len(seen) < _SHORT_SLICES
-    prior = typical if np.isfinite(typical) else own
-    fault, trust = "", 0.6 if short else max(r, 0.0) ** 2
-    if short:
-        remarks = (TOO_SHORT, *remarks)
-    elif r <= -_LOW_R:
-        fault, trust = UPSIDE_DOWN, 0.1
-    elif r < _LOW_R:
-        fault = LOW_R
-    elif not prior / _SLOPE_FACTOR <= own <= prior * _SLOPE_FACTOR:
-        fault, trust = ODD_SLOPE, 0.5 * trust
-    alone = _Fit(score.copy(), trust, (fault, *remarks) if fault else remarks, r, own, residual, span)
-    if fault:
-        return alone
-    weight = 0.0 if short else span**2 / (span**2 + _PRIOR_MM**2)
-    slope = weight * own + (1 - weight) * max(prior, 0.0)
-    offset = float(np.median(score[seen] - slope * position[seen]))
-    return replace(alone, fitted=offset + slope * position, alone=False)
-
-
-def _about_positions(position: NDArray[np.float64]) -> tuple[str, ...]:
-    """Say what is odd about the distances of neighbouring slices."""
-    gaps = np.diff(np.sort(position))
-    apart = gaps[gaps > _SAME_MM]
-    missing = apart.max() > max(_GAP_MM, _GAP_FACTOR * float(np.median(apart)))
-    return ((GAP,) if missing else ()) + ((DUPLICATES,) if len(apart) < len(gaps) else ())
-
-
-def theil_sen_slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Median slope over all pairs of points with different x; up to 29 % of the points may be wrong.
-
-    Parameters
-    ----------
-    x, y : ndarray, shape (n,)
-        Not all x equal. Long series are thinned to 160 points spread over their length.
-    """
-    if len(x) > _FIT_SLICES:
-        chosen = np.linspace(0, len(x) - 1, _FIT_SLICES).round().astype(int)
-        x, y = x[chosen], y[chosen]
-    first, second = np.triu_indices(len(x), 1)
-    run = x[second] - x[first]
-    use = run != 0
-    return float(np.median((y[second] - y[first])[use] / run[use]))
-
-
-def _r(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan") if len(x) < 3 else 0.0
-    return float(np.corrcoef(x, y)[0, 1])
-
-
 def _assembled(
-    model: SsbrModel, score: NDArray[np.float64], fit: _Fit, body: NDArray[np.bool_], atlas: Atlas | None
+    model: SsbrModel, score: NDArray[np.float64], fit: SeriesFit, body: NDArray[np.bool_], atlas: Atlas | None
 ) -> SeriesScores:
     per_mm = model.score_per_mm if np.isfinite(model.score_per_mm) else abs(fit.slope)
     distance = (score - fit.fitted) / (_OUTLIER_MM * per_mm) if per_mm > 0 else np.zeros(len(score))
@@ -276,3 +182,37 @@ def _assembled(
         span_mm=fit.span_mm,
         flags=fit.flags,
     )
+
+
+def _with_sections(
+    found: SeriesScores, sections: Sequence[CrossSection], atlas: Atlas | None
+) -> SeriesScores:
+    """Flag heads, limbs and small views, which a regressor trained on trunks scores all the same."""
+    if len(sections) != len(found.z):
+        raise ValueError(f"sections: expected {len(found.z)}, got {len(sections)}")
+    head, small = (np.array([getattr(s, name) for s in sections], bool) for name in ("head", "small_view"))
+    measured = found.body & np.array([s.measured for s in sections], bool)
+    narrow = np.array([s.narrow for s in sections], bool) & found.body
+    wrong_place = narrow & (np.zeros(len(narrow), bool) if atlas is None else _in_trunk(found.z, atlas))
+    no_trunk = measured.any() and narrow.sum() >= _NO_TRUNK_SHARE * max(measured.sum(), found.body.sum() / 2)
+    remarks = [(HEAD, head & found.body), (NARROW, wrong_place & ~head), (SMALL_VIEW, small & found.body)]
+    series = (NO_TRUNK,) if no_trunk else ()
+    flag = np.empty(len(found.flag), object)
+    for i, text in enumerate(found.flag):
+        flag[i] = ";".join(filter(None, [*series, text, *(name for name, at in remarks if at[i])]))
+    lost = (head | wrong_place) & found.body
+    factor = np.where(lost, 0.1, np.where(small, 0.5, 1.0)) * (0.5 if no_trunk else 1.0)
+    return replace(
+        found,
+        z_sd=np.where(lost, np.nan, found.z_sd),
+        confidence=found.confidence * factor,
+        flag=flag,
+        flags=(*series, *found.flags),
+    )
+
+
+def _in_trunk(z: NDArray[np.float64], atlas: Atlas) -> NDArray[np.bool_]:
+    """Tell which z lie in the trunk, 3 cm and more from its ends."""
+    trunk = [region for region in atlas.regions if region.name in _TRUNK]
+    margin = _BORDER_MM * atlas.z_per_mm
+    return np.asarray((z > trunk[0].z_from + margin) & (z < trunk[-1].z_to - margin))

@@ -21,13 +21,17 @@ def locate(
     weights: Annotated[Path | None, typer.Option("--weights", help="SSBR weights to use.")] = None,
     fit: Annotated[bool, typer.Option("--fit", help="Train SSBR on the workspace's own volumes.")] = False,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps with --fit.")] = None,
+    all_series: Annotated[
+        bool, typer.Option("--all-series", help="Also say what series without a lesion show.")
+    ] = False,
     seed: SeedOption = 0,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that read images.")] = 2,
     json: JsonFlag = False,
 ) -> None:
     """Give each lesion its x, y and z in the body.
 
-    x and y from the body mask, z from SSBR (the packaged weights unless --weights or --fit says otherwise).
+    x and y from the body mask, z from SSBR (the packaged weights unless --weights or --fit says otherwise),
+    with its expected error and region; for each series DICOM's term for what it shows, and flags.
     """
     from lesiongraph.errors import UsageError
     from lesiongraph.pipeline.locate import locate as run
@@ -40,6 +44,7 @@ def locate(
             Workspace(workspace),
             weights=weights,
             fit_steps=(steps or 0) if fit else None,
+            all_series=all_series,
             rng_seed=seed,
             workers=workers,
             progress=callback,

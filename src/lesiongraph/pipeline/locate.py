@@ -38,11 +38,12 @@ def locate(
     *,
     weights: Path | None = None,
     fit_steps: int | None = None,
+    all_series: bool = False,
     rng_seed: int = 0,
     workers: int = 1,
     progress: Progress = silent,
 ) -> RunReport:
-    """Locate every kept lesion: x, y from the body mask, z from SSBR.
+    """Locate every kept lesion: x, y from the body mask, z from SSBR; say what each of their series shows.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ def locate(
         SSBR weights; the packaged ones serve where none are given.
     fit_steps : int, optional
         Train SSBR on the workspace's own volumes first, for so many steps (0: the recipe's number).
+    all_series : bool
+        Also read the series without a lesion, and say what they show.
     """
     report = RunReport("locate", rng_seed=rng_seed if fit_steps is not None else None)
     with workspace.lock():
@@ -62,10 +65,10 @@ def locate(
         report.weights.append({"name": model.name, "sha256": model.sha256})
         atlas = atlas_for(model, report)
         known = atlas.as_dict() if atlas is not None else None
-        key = fingerprint(workspace.key("catalogue"), model.sha256, known, _TABLES_VERSION)
+        key = fingerprint(workspace.key("catalogue"), model.sha256, known, all_series, _TABLES_VERSION)
         report.already_done = workspace.is_current("locations", key)
         if not report.already_done:
-            found = _locate_all(catalogue, model, atlas, workers, report, progress)
+            found = _locate_all(catalogue, model, atlas, all_series, workers, report, progress)
             with workspace.write("locations", key) as folder:
                 folder.write_table("locations", found.locations, LOCATIONS)
                 folder.write_table("series_locations", found.series, SERIES_LOCATIONS)
@@ -90,6 +93,7 @@ def _locate_all(
     catalogue: MiningResult,
     model: SsbrModel,
     atlas: Atlas | None,
+    all_series: bool,
     workers: int,
     report: RunReport,
     progress: Progress,
@@ -97,7 +101,8 @@ def _locate_all(
     kept = catalogue.lesions[catalogue.lesions.status == KEPT]
     on_images = kept[kept.slice_index >= 0]
     # organs named by a structure set anchor the atlas, also where no lesion was marked
-    wanted = {*on_images.series_instance_uid, *catalogue.landmarks.series_instance_uid}
+    marked = {*on_images.series_instance_uid, *catalogue.landmarks.series_instance_uid}
+    wanted = None if all_series else marked
     jobs = series_jobs(catalogue, on_images, model.slice_mode, wanted=wanted, least_step_mm=LEAST_STEP_MM)
     rows: dict[str, dict[str, object]] = {
         lesion_id: {"lesion_id": lesion_id, "flag": NO_IMAGE} for lesion_id in kept.lesion_id
@@ -108,7 +113,7 @@ def _locate_all(
     for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers), strict=True), start=1):
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
-        scores = locate_series(model, view.inputs, view.positions_mm, atlas)
+        scores = locate_series(model, view.inputs, view.positions_mm, atlas, view.sections)
         given = str(job.series.get("body_part_examined") or "")  # catalogues of earlier versions lack it
         series.append(series_location(view.series_instance_uid, scores, atlas, given))
         at = {int(index): i for i, index in enumerate(view.slice_indices)}

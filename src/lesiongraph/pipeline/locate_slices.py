@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import Atlas, SsbrModel, locate_series, slice_input
+from lesiongraph.bodypart import Atlas, SsbrModel, cross_section, locate_series, slice_input
 from lesiongraph.errors import LesionGraphError, NotCtError, UnreadableImageError, UsageError
 from lesiongraph.imaging import canonical_view
 from lesiongraph.mining import LooseSeries, open_loose
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, described, series_location
-from lesiongraph.pipeline.series_views import plane_spacing
+from lesiongraph.pipeline.series_views import plane_spacing, stated_spacing
 from lesiongraph.workspace import RunReport
 
 COLUMNS = ["path", "slice", "score", "z", "confidence", "flag", "z_sd", "region", "landmark"]
@@ -81,16 +81,17 @@ def _locate(
     rows = loose.slices[["path", "frame", "slice_index", "position_mm"]].reset_index(drop=True)
     rows["slice"] = rows.frame if loose.series["kind"] == "nifti" else rows.slice_index
     rows = rows.assign(score=np.nan, z=np.nan, z_sd=np.nan, confidence=0.0, flag="", region="", landmark="")
-    read, inputs = [], []
+    read, inputs, sections = [], [], []
     for i, hu, reason in _slices(loose, [int(index) for index in rows.slice_index]):
         if hu is None:
             rows.loc[i, "flag"] = reason
             continue
         canonical = canonical_view(hu, bool(loose.series["flip_x"]), bool(loose.series["flip_y"]))
         inputs.append(slice_input(canonical, plane_spacing(loose.series), mode=model.slice_mode))
+        sections.append(cross_section(canonical, stated_spacing(loose.series)))
         read.append(i)
     seen = np.stack(inputs) if inputs else np.zeros((0, 128, 128), np.uint8)
-    found = locate_series(model, seen, rows.position_mm.to_numpy(float)[read], atlas)
+    found = locate_series(model, seen, rows.position_mm.to_numpy(float)[read], atlas, sections)
     numbers = ["score", "z", "z_sd", "confidence"]
     rows.loc[read, numbers] = np.stack([getattr(found, name) for name in numbers], axis=1)
     rows.loc[read, "flag"] = found.flag

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesiongraph.bodypart import Atlas, SeriesScores, SsbrModel, agreement
+from lesiongraph.bodypart import HEAD, NO_TRUNK, Atlas, SeriesScores, SsbrModel, agreement, term_of
 from lesiongraph.errors import WeightsError
 from lesiongraph.workspace import RunReport, Workspace
 
@@ -43,7 +43,7 @@ def series_location(
     """
     z = found.z[found.body]
     z_from, z_to = (float(z.min()), float(z.max())) if len(z) else (np.nan, np.nan)
-    regions = atlas.regions_between(z_from, z_to) if atlas is not None else ()
+    regions = _regions(found, z_from, z_to, atlas)
     known = found.z_sd[np.isfinite(found.z_sd)]
     return {
         "series_instance_uid": series_instance_uid,
@@ -51,7 +51,7 @@ def series_location(
         "z_from": z_from,
         "z_to": z_to,
         "regions": ", ".join(regions),
-        "body_part_examined": atlas.body_part_examined(z_from, z_to) if atlas is not None else "",
+        "body_part_examined": term_of(regions),
         "body_part_given": given,
         "agreement": agreement(given, regions),
         "r": found.r,
@@ -61,6 +61,15 @@ def series_location(
         "confidence": float(np.median(found.confidence)) if len(found.z) else np.nan,
         "flag": _flag(found),
     }
+
+
+def _regions(found: SeriesScores, z_from: float, z_to: float, atlas: Atlas | None) -> tuple[str, ...]:
+    if atlas is None:
+        return ()
+    heads = sum(HEAD in str(flag).split(";") for flag in found.flag)
+    if heads and NO_TRUNK in found.flags:  # z knows no heads: what the eye sees goes before
+        return ("head",)
+    return atlas.regions_between(z_from, z_to)
 
 
 def _flag(found: SeriesScores) -> str:

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import SliceMode, slice_input
+from lesiongraph.bodypart import CrossSection, SliceMode, cross_section, slice_input
 from lesiongraph.errors import LesionGraphError
 from lesiongraph.imaging import body_mask, canonical_view, place_flag, relative_xy, whole_body_box
 from lesiongraph.lesion import BoundingBox
@@ -45,6 +45,7 @@ class SeriesView:
     positions_mm: np.ndarray  # (n,)
     inputs: np.ndarray  # (n, 128, 128) uint8
     xy: dict[str, tuple[float, float, str]] = field(default_factory=dict)  # lesion_id -> x, y, flag
+    sections: list[CrossSection] = field(default_factory=list)  # (n,)
     unreadable: int = 0
 
 
@@ -91,12 +92,14 @@ def view_series(job: SeriesJob) -> SeriesView:
     spacing = plane_spacing(job.series)
     flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
     marks_at = {int(index): rows for index, rows in job.marks.groupby("slice_index")}
-    inputs, indices = [], []
+    inputs, indices, sections = [], [], []
+    stated_mm = stated_spacing(job.series)
     xy: dict[str, tuple[float, float, str]] = {}
     all_indices = _wanted_slices(job)
     for index, hu in _readable(open_series(job.series, job.slices), all_indices):
         canonical = canonical_view(hu, *flips)
         inputs.append(slice_input(canonical, spacing, mode=job.mode))
+        sections.append(cross_section(canonical, stated_mm))
         indices.append(index)
         if index in marks_at:
             xy.update(_place(canonical, job.series, marks_at[index], flips))
@@ -107,6 +110,7 @@ def view_series(job: SeriesJob) -> SeriesView:
         positions_mm=positions.loc[indices].to_numpy(float),
         inputs=np.stack(inputs) if inputs else np.zeros((0, 128, 128), np.uint8),
         xy=xy,
+        sections=sections,
         unreadable=len(all_indices) - len(indices),
     )
 
@@ -153,6 +157,11 @@ def _readable(reader: SliceReader, indices: Sequence[int]) -> Iterator[tuple[int
                     yield index, reader.read([index])[0]
                 except LesionGraphError:
                     continue
+
+
+def stated_spacing(series: Mapping[str, object]) -> tuple[float, float]:
+    """In-plane spacing (y, x) mm as a SERIES row states it, NaN where it is unknown."""
+    return float(str(series["spacing_y_mm"])), float(str(series["spacing_x_mm"]))
 
 
 def plane_spacing(series: Mapping[str, object]) -> tuple[float, float]:
