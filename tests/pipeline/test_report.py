@@ -191,11 +191,12 @@ def test_a_flagged_series_and_a_wrong_header_are_told(whole: Written) -> None:
     section = report_locations.series(ReportContext(whole.workspace, None, 0))
     assert [value for _, value in section.facts] == ["1", "1", "1"]
     (row,) = section.tables[0].rows.to_dict("records")
-    assert row["z"] == "0.31 – 0.62"
     assert (row["shows"], row["DICOM term"]) == ("chest, abdomen", "CHESTABDOMEN")
-    assert row["header"] == "HEAD (no)"
+    assert row["header says"] == "HEAD (no)"
     assert row["flag"] == "upside down"
-    assert (row["mm a unit"], row["expected error of z"]) == ("–", "–")
+    (numbers,) = section.tables[1].rows.to_dict("records")
+    assert (numbers["z"], numbers["r"]) == ("0.31 – 0.62", "0.980")
+    assert (numbers["mm a unit"], numbers["error"]) == ("–", "–")
 
 
 def test_papers_rows_stand_in_table_1_and_are_marked_as_the_papers(whole: Written) -> None:

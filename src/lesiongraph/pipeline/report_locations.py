@@ -46,11 +46,12 @@ def series(context: ReportContext) -> Section:
         ],
         tables=[Table("Series", _series_table(rows), folded=len(rows) > _MOST_OPEN)],
     )
+    section.tables.append(Table("Numbers of the same series", _number_table(rows), folded=True))
     if flagged and len(rows) > _MOST_OPEN:
         section.tables.insert(0, Table("Flagged series", _series_table(rows[rows.flag != ""])))
     flags = _flag_table(read_locations(context.workspace))
     if len(flags):
-        section.tables.append(Table("Lesions whose z carries a remark", flags))
+        section.tables.append(Table("Lesions whose location carries a remark", flags))
     known = read_atlas(context.workspace)
     if known is not None:
         section.tables.append(Table("The atlas: where landmarks lie", _landmark_table(known), folded=True))
@@ -58,23 +59,34 @@ def series(context: ReportContext) -> Section:
 
 
 def _series_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """What a reader looks for first: what the series shows, whether to believe it."""
     return pd.DataFrame(
         {
             "patient": rows.patient_id,
             "date": rows.study_date,
-            "series": rows.description,
-            "z": [_range(a, b) for a, b in zip(rows.z_from, rows.z_to, strict=True)],
             "shows": rows.regions.replace("", "–"),
             "DICOM term": rows.body_part_examined.replace("", "–"),
-            "header": [
+            "header says": [
                 f"{given} ({said})" if said else given or "–"
                 for given, said in zip(rows.body_part_given, rows.agreement, strict=True)
             ],
+            "flag": rows.flag.replace("", "–"),
+        }
+    )
+
+
+def _number_table(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "patient": rows.patient_id,
+            "date": rows.study_date,
+            "series": rows.description.replace("", "–"),
+            "slices": rows.slices_scored,
+            "z": [_range(a, b) for a, b in zip(rows.z_from, rows.z_to, strict=True)],
+            "error": rows.z_sd.map(_plain("± {:.3f}")),
             "r": rows.r.map(_plain("{:.3f}")),
             "mm a unit": rows.mm_per_score.map(_plain("{:.0f}")),
             "scatter, mm": rows.residual_mm.map(_plain("{:.0f}")),
-            "expected error of z": rows.z_sd.map(_plain("± {:.3f}")),
-            "flag": rows.flag.replace("", "–"),
         }
     )
 
