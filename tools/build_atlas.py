@@ -23,6 +23,7 @@ from lesiongraph.bodypart import (
     ScoredVolume,
     SsbrModel,
     build_atlas,
+    cross_section,
     shows_patient,
     slice_input,
 )
@@ -70,6 +71,21 @@ def _scored(model, name, source, hu, spacing_mm, position_mm, landmarks):  # typ
     return ScoredVolume(name, patient, source, score, body, np.asarray(position_mm, float), dict(landmarks))
 
 
+def print_sections(data: Path) -> None:
+    """Print what the thresholds of `cross_section` stand on: the sizes of the real sections."""
+    print(f"{'volume':40s} {'narrowest':>9s} {'median':>7s} {'enclosed':>8s} {'cut':>5s} {'view':>5s}")
+    for volume in real_volumes(data):
+        found = [cross_section(one, volume.spacing_mm) for one in volume.hu[::2]]
+        whole = [section.width_mm for section in found if section.measured]
+        narrowest, median = (np.min(whole), np.median(whole)) if whole else (np.nan, np.nan)
+        enclosed = max(section.enclosed for section in found)
+        cut = np.mean([section.cut for section in found])
+        print(
+            f"{volume.name:40s} {narrowest:6.0f} mm {median:4.0f} mm {enclosed:8.2f} {cut:5.2f} "
+            f"{found[0].view_mm:5.0f}"
+        )
+
+
 def report(atlas: Atlas, checked: list[CheckedError], trained_on: str) -> None:
     """Print the table, where real and phantom rows differ, and how well the expected error holds."""
     print(f"{'landmark':20s} {'source':8s} {'z':>7s} {'sd':>7s} {'n':>4s}")
@@ -107,7 +123,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="left out: the packaged weights")
     parser.add_argument("--phantoms", type=int, default=80)
     parser.add_argument("--out", type=Path, default=WEIGHTS / PACKAGED_ATLAS)
+    parser.add_argument("--sections", action="store_true", help="only print the sizes of the real sections")
     arguments = parser.parse_args()
+    if arguments.sections:
+        print_sections(arguments.data)
+        return
     torch.set_num_threads(1)
     started = time.monotonic()
     model = SsbrModel.load(arguments.weights)

@@ -20,7 +20,7 @@ _CUT_MM = 20.0  # so much body on the image's edge means that the view cuts it
 _OPENING_MM = 8.0  # table and clothes are thinner
 _TRUNK_MM = 200.0  # ours: on the real volumes trunks were at least 260 mm wide, a head with its arms 150
 _HEAD_MM = 260.0  # no head is wider
-_SKULL_SHARE = 0.3  # ours: 0.5 to 0.7 within a skull, up to 0.03 on other slices of the real volumes
+_SKULL_SHARE = 0.3  # ours: up to 0.72 within a skull, 0.03 on other slices of the real volumes
 _SMALL_VIEW_MM = 250.0
 
 
