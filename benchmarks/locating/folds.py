@@ -6,13 +6,23 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from tools.ssbr_volumes import patient_of
-from tools.train_ssbr import phantom_volumes, shippable_volumes
+from tools.train_ssbr import imagenet_start, phantom_volumes, shippable_volumes
 
-from lesiongraph.bodypart import COMPACT_DESIGN, PAPER_DESIGN, SsbrDesign, SsbrModel, train_ssbr
+from lesiongraph.bodypart import (
+    COMPACT_DESIGN,
+    PAPER_DESIGN,
+    SliceMode,
+    SsbrDesign,
+    SsbrModel,
+    TrainingVolume,
+    train_ssbr,
+)
 from lesiongraph.recipe import SsbrRecipe
+from locating.features import shared_features
 from provenance import commit
 
 FOLDS = 5
@@ -29,14 +39,21 @@ class Variant:
     phantoms: bool = True
 
 
+# Eq. 2 and SGD as in the paper, with the packaged network, its views and its frozen trunk.
+_EQ2_DESIGN = replace(
+    COMPACT_DESIGN,
+    name="eq2",
+    order_weight=PAPER_DESIGN.order_weight,
+    distance_weight=PAPER_DESIGN.distance_weight,
+    physical_weight=PAPER_DESIGN.physical_weight,
+    optimiser=PAPER_DESIGN.optimiser,
+    learning_rate=PAPER_DESIGN.learning_rate,
+    volumes_per_batch=PAPER_DESIGN.volumes_per_batch,
+)
 VARIANTS = {
     "packaged": Variant("packaged design", COMPACT_DESIGN),
     "real-only": Variant("packaged design without phantoms", COMPACT_DESIGN, phantoms=False),
-    "paper-compact": Variant(
-        "paper recipe, compact network",
-        replace(PAPER_DESIGN, name="paper-compact", network=COMPACT_DESIGN.network),
-        phantoms=False,
-    ),
+    "eq2": Variant("Eq. 2 and SGD on the packaged network", _EQ2_DESIGN),
     "paper": Variant("paper preset", PAPER_DESIGN, phantoms=False),
 }
 
@@ -50,35 +67,43 @@ def fold_of(patients: list[str]) -> dict[str, int]:
 class Budget:
     """How long a fold trains; fewer steps or volumes a batch than the design's are marked in tables."""
 
-    steps: int
+    steps: int | None
     phantoms: int
+    phantom_share: float
     volumes_per_batch: int | None = None
 
 
-def train_fold(data: Path, name: str, fold: str, budget: Budget, cache: Path) -> Path:
+def train_fold(data: Path, name: str, fold: str, budget: Budget, folder: Path) -> Path:
     """Train one fold (or `EVERYONE`) of a variant, keep its weights in the cache, return their path."""
     variant = VARIANTS[name]
     design = variant.design
     if budget.volumes_per_batch is not None:
         design = replace(design, volumes_per_batch=budget.volumes_per_batch)
-    volumes = shippable_volumes(data, design.slice_mode)
+    volumes = _real(data, design.slice_mode)
     folds = fold_of([patient_of(volume.name) for volume in volumes])
     out = sorted(patient for patient, own in folds.items() if str(own) == fold)
     kept = [volume for volume in volumes if patient_of(volume.name) not in out]
     if variant.phantoms and budget.phantoms:
-        kept += phantom_volumes(budget.phantoms, PHANTOM_SEED, design.slice_mode)
+        kept += _phantoms(budget.phantoms, design.slice_mode, budget.phantom_share)
     started = time.monotonic()
     seed = 0 if fold == EVERYONE else int(fold)
-    model = train_ssbr(
-        kept, SsbrRecipe(), seed, steps=budget.steps, design=design, progress=_progress(started)
-    )
-    path = fold_path(cache, name, fold)
+    with shared_features(folder / "features"):
+        model = train_ssbr(
+            kept,
+            SsbrRecipe(),
+            seed,
+            steps=budget.steps,
+            design=design,
+            progress=_progress(started),
+            start=imagenet_start() if design.network == "compact" else None,
+        )
+    path = fold_path(folder, name, fold)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     described = {
         "commit": commit(),
         "left_out": out,
-        "steps": budget.steps,
+        "steps": budget.steps or design.steps or SsbrRecipe().steps,
         "phantoms": budget.phantoms if variant.phantoms else 0,
         "volumes_per_batch": budget.volumes_per_batch,
         "seconds": round(time.monotonic() - started),
@@ -87,9 +112,19 @@ def train_fold(data: Path, name: str, fold: str, budget: Budget, cache: Path) ->
     return path
 
 
-def fold_path(cache: Path, name: str, fold: str) -> Path:
+@cache
+def _real(data: Path, mode: SliceMode) -> list[TrainingVolume]:
+    return shippable_volumes(data, mode)
+
+
+@cache
+def _phantoms(count: int, mode: SliceMode, share: float) -> list[TrainingVolume]:
+    return phantom_volumes(count, PHANTOM_SEED, mode, share)
+
+
+def fold_path(folder: Path, name: str, fold: str) -> Path:
     """Where a fold's weights lie."""
-    return cache / name / f"fold-{fold}.safetensors"
+    return folder / name / f"fold-{fold}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -101,11 +136,11 @@ class TrainedFold:
     budget: str
 
 
-def load_folds(cache: Path, variant: str) -> dict[str, TrainedFold]:
+def load_folds(folder: Path, variant: str) -> dict[str, TrainedFold]:
     """Read what the cache holds of a variant: fold -> model."""
     found = {}
     for fold in [*map(str, range(FOLDS)), EVERYONE]:
-        path = fold_path(cache, variant, fold)
+        path = fold_path(folder, variant, fold)
         if path.exists():
             told = json.loads(path.with_suffix(".json").read_text())
             batch = f", {told['volumes_per_batch']} volumes a batch" if told["volumes_per_batch"] else ""
