@@ -263,6 +263,7 @@ def test_other_weights_give_z_without_regions_and_say_so(tmp_path, chest_and_abd
     assert any("build_atlas" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_fit_lays_its_z_onto_the_packaged_models_or_says_that_it_cannot(cli, workspace):
     ran = cli("locate", "-w", workspace, "--fit", "--steps", 4, "--workers", 1, "--json")
     assert ran.code == 0, ran.err
