@@ -38,6 +38,7 @@ from locating.report import (
 )
 from provenance import REPOSITORY, add_data_argument, print_header, skip_without
 
+KINDS = (("as the phantom hospital scans them", True), ("varied beyond reality", False))
 _FIT_SEED, _TEST_SEED = 9001, 9002  # phantoms never trained on
 
 
@@ -48,13 +49,19 @@ def main() -> None:
     )
     add_data_argument(parser)
     parser.add_argument("--weights", type=Path, default=None)
-    parser.add_argument("--phantoms", type=int, default=60, help="to judge by; a third as many to calibrate")
+    parser.add_argument(
+        "--phantoms", type=int, default=40, help="of each kind to judge by; a third as many to calibrate"
+    )
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".scratch" / "ssbr-folds")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     print_header(torch=torch.__version__, threads=1)
-    calibration = list(phantom_prepared(max(2, chosen.phantoms // 3), _FIT_SEED))
-    phantoms = list(phantom_prepared(chosen.phantoms, _TEST_SEED))
+    fewer = max(2, chosen.phantoms // 3)
+    calibration = {kind: list(phantom_prepared(fewer, _FIT_SEED, plain=plain)) for kind, plain in KINDS}
+    phantoms = {
+        kind: list(phantom_prepared(chosen.phantoms, _TEST_SEED, plain=plain)) for kind, plain in KINDS
+    }
+    ordinary = calibration[KINDS[0][0]]
     ours = packaged(SsbrModel.load(chosen.weights))
     others = [random_network()]
     for name, variant in VARIANTS.items():
@@ -65,14 +72,16 @@ def main() -> None:
     skip = not (chosen.data / "volumes").exists()
     real = [] if skip else list(real_prepared(chosen.data))
     # where both know a landmark, the real patients' z counts
-    reference = {**reference_z(ours, calibration), **reference_z(ours, real)}
-    calibrate(others, real, calibration, reference)
+    reference = {**reference_z(ours, ordinary), **reference_z(ours, real)}
+    calibrate(others, real, ordinary, reference)
     everyone = [SliceIndex(), ours, *others]
-    on_phantoms(everyone, calibration, phantoms, reference)
+    for kind, _ in KINDS:
+        print(f"-- phantoms {kind}")
+        on_phantoms(everyone, calibration[kind], phantoms[kind], reference)
     skip_without(
         chosen.data / "volumes", chosen.data / "deeplesion", chosen.data / "deeplesion_mini" / "DL_info.csv"
     )
-    on_volumes(everyone, real, calibration, reference)
+    on_volumes(everyone, real, ordinary, reference)
     print("(d) Spearman with the authors' z: DeepLesion key slices, 8 bit, no spacing, no neighbours")
     known, inputs = deeplesion_slices(chosen.data)
     for candidate in [ours, *others]:

@@ -5,8 +5,7 @@
     python benchmarks/ssbr_folds.py --fold 0 1 2 3 4 --variant packaged real-only eq2
     python benchmarks/ssbr_folds.py --fold everyone --variant paper --steps 40 --volumes-per-batch 4
 
-The first fold takes a quarter of an hour on one core or more, because the trunk reads every volume; it keeps
-what it read (0.6 GB), and each later fold takes minutes. What the cache holds is not trained again.
+A fold of the packaged design takes about ten minutes on one core. What the cache holds is not trained again.
 The paper's preset itself (VGG-16, 256 slices a batch, 2 x 1500 steps) takes days on a CPU: `--steps` and
 `--volumes-per-batch` shorten it, and every table names the budget a model had.
 """
@@ -31,7 +30,7 @@ def main() -> None:
     add_data_argument(parser)
     parser.add_argument("--variant", choices=list(VARIANTS), default=["packaged"], nargs="+")
     parser.add_argument("--fold", choices=[*map(str, range(FOLDS)), EVERYONE], nargs="+")
-    parser.add_argument("--steps", type=int, help="of each of the two trainings; the design's if not given")
+    parser.add_argument("--steps", type=int, help="of each training; the design's if not given")
     parser.add_argument("--phantoms", type=int, default=150, help="mixed in, where the variant has any")
     parser.add_argument("--phantom-share", type=float, default=0.4, help="of the volumes drawn")
     parser.add_argument("--volumes-per-batch", type=int, help="fewer than the design's")

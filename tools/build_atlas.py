@@ -27,7 +27,7 @@ from lesiongraph.bodypart import (
     shows_patient,
     slice_input,
 )
-from lesiongraph.phantom import sample_training_volume
+from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from ssbr_volumes import LANDMARKS, REPEATED, patient_of, read_landmarks, real_volumes
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
@@ -36,9 +36,10 @@ RNG_SEED = 20_260  # training draws other phantoms
 
 
 def phantom_volumes(model: SsbrModel, count: int) -> Iterator[ScoredVolume]:
-    """Score phantoms that no training saw."""
+    """Score phantoms that no training saw; every second an ordinary one, the others varied beyond reality."""
     for i in range(count):
-        drawn = sample_training_volume(np.random.default_rng([RNG_SEED, i]))
+        sample = sample_training_volume if i % 2 else sample_plain_volume
+        drawn = sample(np.random.default_rng([RNG_SEED, i]))
         position_mm = drawn.interval_mm * np.arange(len(drawn.hu))
         yield _scored(model, f"phantom {i}", "phantom", drawn.hu, (1.0, 1.0), position_mm, drawn.landmarks)
 

@@ -1,6 +1,6 @@
 """Train the packaged body part regressor on volumes whose licence lets the weights be shipped.
 
-python tools/train_ssbr.py --data ../shared/data --steps 500 --phantoms 60
+python tools/train_ssbr.py --data ../shared/data
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from PIL import Image
 
 from lesiongraph.bodypart import (
     DESIGNS,
+    CompactNetwork,
     SliceMode,
     SsbrModel,
     TrainingVolume,
     ZMap,
-    slice_input,
+    seeded_network,
     train_ssbr,
     training_volumes,
     volume_correlations,
 )
+from lesiongraph.embedding import load_narrow
 from lesiongraph.mining import hu_from_8bit, mine_sources, open_series
-from lesiongraph.phantom import sample_training_volume
+from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from lesiongraph.recipe import SsbrRecipe
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
@@ -40,8 +42,8 @@ DICOM_SHIPPABLE = (
     "CRLM-CT-1004",
     "Lung_Dx-A0001_s3",
     "ACRIN-FLT-Breast_001_19600101",
-    "ACRIN-FLT-Breast_001_19600305",
-)
+)  # not ACRIN-FLT-Breast_001_19600305: a head with raised arms, which no volume ties to a neck
+REAL_VOLUMES = 18  # of the shippable ones
 
 # Median z of the lesions of a type in DeepLesion's official validation split (facts about the authors' scale,
 # not pixels): mediastinum n = 353, liver 233, kidney 100, pelvis 183.
@@ -69,14 +71,9 @@ def nifti_volumes(paths: list[Path], mode: SliceMode) -> list[TrainingVolume]:
     volumes = []
     for path in paths:
         hu, (z, y, x) = canonical_nifti(path)
-        name = path.parent.name if path.name == "ct.nii.gz" else path.name.removesuffix(".nii.gz")
-        volumes.append(TrainingVolume(inputs(hu, (y, x), mode), z, name))
+        name = path.name.removesuffix(".nii.gz")
+        volumes.append(TrainingVolume.read(hu, (y, x), name, interval_mm=z, mode=mode))
     return volumes
-
-
-def inputs(hu: NDArray[np.int16], spacing_mm: tuple[float, float], mode: SliceMode) -> NDArray[np.uint8]:
-    """Network inputs (n, 128, 128) of a volume (n, rows, columns)."""
-    return np.stack([slice_input(one, spacing_mm, mode=mode) for one in hu])
 
 
 def png_volumes(root: Path, mode: SliceMode) -> list[TrainingVolume]:
@@ -84,8 +81,8 @@ def png_volumes(root: Path, mode: SliceMode) -> list[TrainingVolume]:
     volumes = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         pages = sorted(folder.glob("*.png"), key=lambda page: int(page.stem))
-        hu = np.stack([hu_from_8bit(np.asarray(Image.open(page).convert("L")), -175, 275) for page in pages])
-        volumes.append(TrainingVolume(inputs(hu, (1, 1), mode), float("nan"), f"ssbr-{folder.name}"))
+        hu = [hu_from_8bit(np.asarray(Image.open(page).convert("L")), -175, 275) for page in pages]
+        volumes.append(TrainingVolume.read(hu, (1, 1), f"ssbr-{folder.name}", mode=mode))
     return volumes
 
 
@@ -103,20 +100,40 @@ def dicom_volumes(folders: list[Path], mode: SliceMode, fewest: int = 8) -> list
         spacing = (float(series["spacing_y_mm"]), float(series["spacing_x_mm"]))
         name = f"{Path(slices.path.iloc[0]).parent.name} {series['patient_id']}".strip()
         position_mm = slices.position_mm.to_numpy(dtype=float)
-        volumes += training_volumes(inputs(hu, spacing, mode), position_mm, name)
+        volumes += training_volumes(TrainingVolume.read(hu, spacing, name, mode=mode), position_mm)
     return volumes
 
 
-def phantom_volumes(
-    count: int, rng_seed: int, mode: SliceMode, total_weight: float = 14.0
-) -> list[TrainingVolume]:
-    """Draw phantom bodies; `total_weight` of them are drawn to 22 real volumes."""
+def phantom_volumes(count: int, rng_seed: int, mode: SliceMode, share: float) -> list[TrainingVolume]:
+    """Draw phantom bodies that together weigh `share` to the real volumes' 1 - `share`.
+
+    Every second is an ordinary one; the others vary more than reality does.
+    """
     volumes = []
+    weight = REAL_VOLUMES * share / (1 - share) / max(1, count)
     for i in range(count):
-        drawn = sample_training_volume(np.random.default_rng([rng_seed, i]))
-        pictures = inputs(drawn.hu, (1.0, 1.0), mode)
-        volumes.append(TrainingVolume(pictures, drawn.interval_mm, f"phantom {i}", total_weight / count))
+        sample = sample_training_volume if i % 2 else sample_plain_volume
+        drawn = sample(np.random.default_rng([rng_seed, i]))
+        volumes.append(
+            TrainingVolume.read(
+                drawn.hu, (1.0, 1.0), f"phantom {i}", interval_mm=drawn.interval_mm, weight=weight, mode=mode
+            )
+        )
     return volumes
+
+
+def imagenet_start() -> CompactNetwork:
+    """Return a network with the packaged narrow VGG-16 as its trunk, for grey pictures instead of colour.
+
+    The first convolution's three colour filters are added up: a grey picture has the same value in each.
+    """
+    network = seeded_network("compact", 0)
+    assert isinstance(network, CompactNetwork)
+    state = load_narrow().state_dict()
+    first = next(key for key, value in state.items() if value.ndim == 4)
+    state[first] = state[first].sum(dim=1, keepdim=True)
+    network.trunk.load_state_dict({key.removeprefix("features."): value for key, value in state.items()})
+    return network
 
 
 def anchored(model: SsbrModel, volumes: list[TrainingVolume]) -> ZMap:
@@ -136,9 +153,11 @@ def anchored(model: SsbrModel, volumes: list[TrainingVolume]) -> ZMap:
 
 
 def shippable_volumes(data: Path, mode: SliceMode) -> list[TrainingVolume]:
-    """Every real volume whose licence lets derived weights be shipped."""
+    """Every real volume that shows the trunk and whose licence lets derived weights be shipped.
+
+    The cropped sarcomas (sts/) are left out: Eq. 2 orders a crop's slices, but nothing says where it lies.
+    """
     niftis = [p for p in sorted((data / "volumes").glob("*.nii.gz")) if not p.name.startswith(NOT_SHIPPABLE)]
-    niftis += sorted((data / "sts").glob("*/ct.nii.gz"))
     dicom = dicom_volumes([data / "dicom" / name for name in DICOM_SHIPPABLE], mode)
     return nifti_volumes(niftis, mode) + dicom + png_volumes(data / "ssbr/official_train_slices", mode)
 
@@ -148,29 +167,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--design", choices=sorted(DESIGNS), default="compact")
-    parser.add_argument("--steps", type=int, default=500, help="of each of the two trainings")
-    parser.add_argument("--phantoms", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=0, help="0: the design's number")
+    parser.add_argument("--phantoms", type=int, default=150)
+    parser.add_argument("--phantom-share", type=float, default=0.4, help="of the volumes drawn")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=WEIGHTS / "ssbr-compact.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     design = DESIGNS[arguments.design]
     real = shippable_volumes(arguments.data, design.slice_mode)
-    volumes = real + phantom_volumes(arguments.phantoms, arguments.seed, design.slice_mode)
+    volumes = real + phantom_volumes(
+        arguments.phantoms, arguments.seed, design.slice_mode, arguments.phantom_share
+    )
     started = time.monotonic()
 
     def progress(step: int, total: int, loss: float) -> None:
-        if step % 50 == 0:
+        if step % 50 == 0 or step == total:
             print(f"step {step}/{total} loss {loss:.3f} {time.monotonic() - started:.0f} s", flush=True)
 
     model = train_ssbr(
-        volumes, SsbrRecipe(), arguments.seed, steps=arguments.steps, progress=progress, design=design
+        volumes,
+        SsbrRecipe(),
+        arguments.seed,
+        steps=arguments.steps or None,
+        progress=progress,
+        design=design,
+        start=imagenet_start() if design.network == "compact" else None,
     )
     model.name = f"ssbr-{design.name}"
     model.z_map = anchored(model, real)
     model.notes["trained_on"] = ", ".join(volume.name for volume in real)
     model.notes["phantoms"] = str(arguments.phantoms)
-    model.notes["steps"] = str(2 * arguments.steps)
+    model.notes["steps"] = str(design.trainings * (arguments.steps or design.steps or SsbrRecipe().steps))
+    model.notes["trunk"] = "narrow VGG-16 of lesiongraph.embedding, ImageNet, distilled; fine-tuned from its third block on"
     model.notes["seed"] = str(arguments.seed)
     model.save(arguments.out)
     described = {"name": model.name, "sha256": model.sha256, "z_map": asdict(model.z_map), **model.notes}

@@ -13,7 +13,7 @@ from PIL import Image
 from tools.ssbr_volumes import patient_of, read_landmarks, real_volumes
 
 from lesiongraph.bodypart import SliceMode, slice_input
-from lesiongraph.phantom import sample_training_volume
+from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from locating.views import VIEWS, cut_view
 
 MODES: tuple[SliceMode, ...] = ("body", "frame")
@@ -72,10 +72,11 @@ def _views(hu: NDArray[np.int16], spacing_mm: tuple[float, float], name: str) ->
     return Views(np.array(VIEWS * len(chosen)), np.repeat(chosen, len(VIEWS)), prepare(cut, spacing_mm))
 
 
-def phantom_prepared(count: int, rng_seed: int) -> Iterator[Prepared]:
-    """Phantom patients, one volume each."""
+def phantom_prepared(count: int, rng_seed: int, *, plain: bool) -> Iterator[Prepared]:
+    """Phantom patients, one volume each: as the phantom hospital scans them, or varied beyond reality."""
+    sample = sample_plain_volume if plain else sample_training_volume
     for i in range(count):
-        drawn = sample_training_volume(np.random.default_rng([rng_seed, i]))
+        drawn = sample(np.random.default_rng([rng_seed, i]))
         yield Prepared(
             f"phantom {i}",
             f"phantom {i}",

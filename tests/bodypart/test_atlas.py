@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -294,6 +295,18 @@ def test_a_fitted_models_z_is_laid_onto_the_packaged_models():
     atlas = ruler_atlas().for_model(fitted)
     assert atlas.alignment_sd == pytest.approx(found.residual_z, abs=1e-5)
     assert atlas.z_sd(100) >= ruler_atlas().z_sd(100)
+
+
+def test_models_that_look_at_slices_differently_are_aligned_over_both_views():
+    fitted, packaged = Fitted(), Ruler()
+    fitted.slice_mode = "frame"
+    volumes = volumes_for_alignment(np.random.default_rng(0))
+    darker = [dataclasses.replace(volume, slices=volume.slices // 2) for volume in volumes]
+    with pytest.raises(ValueError, match="slice modes differ"):
+        align_z(fitted, packaged, darker)
+    assert align_z(fitted, packaged, darker, volumes).found
+    here = fitted.to_z(fitted.score(darker[0].slices))
+    assert here == pytest.approx(packaged.to_z(packaged.score(volumes[0].slices)), abs=0.02)
 
 
 def test_where_the_packaged_model_cannot_tell_the_fitted_one_keeps_its_own_z():

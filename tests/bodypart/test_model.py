@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from lesiongraph.bodypart import SsbrModel, ZMap, parameter_count, seeded_network
+from lesiongraph.bodypart.network import feature_width
 from lesiongraph.errors import WeightsError
 
 
@@ -59,7 +60,21 @@ def test_the_papers_network_is_vgg_16_with_four_pools():
     assert len(convolutions) == 14  # 13 of VGG-16 and the 1 x 1
     assert network.features(torch.zeros(1, 1, 128, 128)).shape == (1, 512, 8, 8)
     assert parameter_count(network) > 14_000_000
-    assert parameter_count(seeded_network("compact", 0)) < 500_000
+
+
+def test_the_compact_network_is_a_quarter_as_wide_and_its_score_the_heads_mean():
+    network = seeded_network("compact", 0).eval()
+    convolutions = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [16] * 2 + [32] * 2 + [64] * 3 + [128] * 6
+    slices = torch.from_numpy(some_slices(3))[:, None].float()
+    with torch.inference_mode():
+        torch.testing.assert_close(network(slices), network.heads(slices).mean(dim=0))
+        assert network.encode(slices).shape == (3, feature_width())
+
+
+def test_there_is_no_other_network():
+    with pytest.raises(ValueError, match="'compact' or 'paper', got 'large'"):
+        seeded_network("large", 0)
 
 
 def test_the_start_depends_on_the_seed_alone_and_leaves_torch_alone():
@@ -67,8 +82,8 @@ def test_the_start_depends_on_the_seed_alone_and_leaves_torch_alone():
     before = torch.random.get_rng_state()
     first, second = seeded_network("compact", 5), seeded_network("compact", 5)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.equal(first.score.weight, second.score.weight)
-    assert not torch.equal(first.score.weight, seeded_network("compact", 6).score.weight)
+    assert torch.equal(first.committee.weight, second.committee.weight)
+    assert not torch.equal(first.committee.weight, seeded_network("compact", 6).committee.weight)
 
 
 def test_saving_and_loading_changes_nothing(tmp_path):

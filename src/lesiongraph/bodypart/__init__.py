@@ -21,12 +21,13 @@ from lesiongraph.bodypart.locate import (
 )
 from lesiongraph.bodypart.loss import MM_PER_SCORE, physical_loss, ssbr_loss
 from lesiongraph.bodypart.model import SsbrModel, ZMap, score_slices
-from lesiongraph.bodypart.network import SsbrNetwork, parameter_count, seeded_network
+from lesiongraph.bodypart.network import CompactNetwork, SsbrNetwork, parameter_count, seeded_network
 from lesiongraph.bodypart.series_fit import theil_sen_slope
 from lesiongraph.bodypart.slices import (
     SliceMode,
     body_box,
     shows_body,
+    slice_frame,
     slice_input,
     window_to_8bit,
 )
@@ -36,14 +37,16 @@ from lesiongraph.bodypart.training import (
     MIN_VOLUMES,
     PAPER_DESIGN,
     SsbrDesign,
-    TrainingVolume,
-    hardness_weights,
-    sample_indices,
     train_ssbr,
-    training_volumes,
     volume_correlations,
 )
 from lesiongraph.bodypart.uncertainty import ErrorSample, ZError, fit_z_error
+from lesiongraph.bodypart.volumes import (
+    TrainingVolume,
+    hardness_weights,
+    sample_indices,
+    training_volumes,
+)
 
 __all__ = [
     "COMPACT_DESIGN",
@@ -58,6 +61,7 @@ __all__ = [
     "Alignment",
     "Atlas",
     "CheckedError",
+    "CompactNetwork",
     "CrossSection",
     "ErrorSample",
     "Landmark",
@@ -88,6 +92,7 @@ __all__ = [
     "seeded_network",
     "shows_body",
     "shows_patient",
+    "slice_frame",
     "slice_input",
     "ssbr_loss",
     "term_of",

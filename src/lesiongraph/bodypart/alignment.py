@@ -75,7 +75,12 @@ class Alignment:
         )
 
 
-def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[Slices]) -> Alignment:
+def align_z(
+    model: SsbrModel,
+    reference: SsbrModel,
+    volumes: Sequence[Slices],
+    for_reference: Sequence[Slices] | None = None,
+) -> Alignment:
     """Replace `model`'s z map by one that gives the reference's z, where the reference can tell.
 
     The line is Theil-Sen's over slices drawn evenly from the volumes; it maps onto the linear part of the
@@ -89,16 +94,19 @@ def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[Slices]) -
     reference : SsbrModel
         The packaged model.
     volumes : sequence of TrainingVolume or the like
-        Cut with the `slice_mode` of both models.
+        Cut with the `slice_mode` of the model.
+    for_reference : sequence of TrainingVolume or the like, optional
+        The same volumes cut with the reference's `slice_mode`, where that is another.
 
     Raises
     ------
     ValueError
-        If the two models look at slices in different ways.
+        If the two models look at slices in different ways and `for_reference` is not given.
     """
-    if model.slice_mode != reference.slice_mode:
+    if model.slice_mode != reference.slice_mode and for_reference is None:
         raise ValueError(f"slice modes differ: {model.slice_mode!r} and {reference.slice_mode!r}")
-    pairs = [_scores_and_z(model, reference, volume) for volume in volumes]
+    both = zip(volumes, for_reference or volumes, strict=True)
+    pairs = [_scores_and_z(model, reference, volume, as_known) for volume, as_known in both]
     told = [pair for pair in pairs if pair is not None]
     failed = Alignment(float("nan"), float("nan"), len(volumes), len(told))
     if len(told) < LEAST_VOLUMES:
@@ -118,13 +126,13 @@ def align_z(model: SsbrModel, reference: SsbrModel, volumes: Sequence[Slices]) -
 
 
 def _scores_and_z(
-    model: SsbrModel, reference: SsbrModel, volume: Slices
+    model: SsbrModel, reference: SsbrModel, volume: Slices, as_known: Slices
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The model's scores and the reference's z of a volume's slices; None where the reference cannot tell."""
     interval_mm = volume.interval_mm if np.isfinite(volume.interval_mm) else 1.0
     position = interval_mm * np.arange(len(volume.slices))
-    body = shows_patient(volume.slices)
-    known = reference.score(volume.slices)
+    body = shows_patient(as_known.slices)
+    known = reference.score(as_known.slices)
     found = locate_scores(reference, known, body, position)
     use = body & reference.in_trained_range(known)
     if not found.r >= LEAST_R or use.sum() < 2:

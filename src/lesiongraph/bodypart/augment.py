@@ -1,27 +1,36 @@
-"""Random crops (the paper's) and changes of look (ours) for training slices."""
+"""What a training slice may look like: the paper's random crops, and our random views.
+
+The paper crops the m slices of a sample alike, so nothing tells the regressor that a zoomed view and the
+whole slice lie at the same height: its scores of zoomed views were off by a tenth of the body. Most of our
+views are drawn for each slice by itself; Eq. 2 then compares a zoomed slice with a whole one, a flipped with
+a noisy one, and can only be satisfied by scores that ignore the difference.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 _TRIES = 8
 _CROP_SHARE = 0.4  # of the rows; the others keep the whole slice
-_FLIP_SHARE = 0.15
+_ZOOMED, _LOOSE = 0.30, 0.15  # shares of views inside the body, and of views wider than its box
+_ROUND = 0.35  # of the zoomed views: a round reconstruction field
+_FLIPPED = 0.12
+_AIR = 8  # grey levels up to this are air and stay as they are: it lies far below the window
 
 
-def augmented(batch: Tensor, min_fraction: float, look: bool, rng: np.random.Generator) -> Tensor:
-    """Crop rows at random and, if asked, change their look.
+def paper_crops(batch: Tensor, min_fraction: float, rng: np.random.Generator) -> Tensor:
+    """Crop rows at random; the m slices of a row share one crop.
 
     Parameters
     ----------
     batch : Tensor, shape (B, m, size, size)
-        Grey levels 0..255; the m slices of a row share one crop.
+        Grey levels 0..255.
     min_fraction : float
         Share of the row's summed intensity that a crop must keep.
-    look : bool
-        Also zoom, shift, flip, brightness, contrast, blur and noise.
 
     Returns
     -------
@@ -29,10 +38,9 @@ def augmented(batch: Tensor, min_fraction: float, look: bool, rng: np.random.Gen
 
     Source: Sec. 4.1 ("random crops of the axial slices"); the share is the authors' code's.
     """
-    theta = torch.stack([_transform(row, min_fraction, look, rng) for row in batch])  # (B, 2, 3)
-    grid = torch.nn.functional.affine_grid(theta, list(batch.shape), align_corners=False)
-    moved = torch.nn.functional.grid_sample(batch, grid, align_corners=False)
-    return _new_look(moved, rng) if look else moved
+    theta = torch.stack([_crop_matrix(row, min_fraction, rng) for row in batch])  # (B, 2, 3)
+    grid = functional.affine_grid(theta, list(batch.shape), align_corners=False)
+    return functional.grid_sample(batch, grid, align_corners=False)
 
 
 def random_crop(row: Tensor, min_fraction: float, rng: np.random.Generator) -> tuple[float, ...]:
@@ -52,43 +60,159 @@ def random_crop(row: Tensor, min_fraction: float, rng: np.random.Generator) -> t
     return 0.0, 0.0, 1.0, 1.0
 
 
-def _transform(row: Tensor, min_fraction: float, look: bool, rng: np.random.Generator) -> Tensor:
-    """The 2 x 3 matrix that samples the chosen part of the slice onto the whole input."""
+def _crop_matrix(row: Tensor, min_fraction: float, rng: np.random.Generator) -> Tensor:
+    """The 2 x 3 matrix that samples a crop onto the whole input."""
     x0, y0, x1, y1 = 0.0, 0.0, 1.0, 1.0
     if rng.random() < _CROP_SHARE:
         x0, y0, x1, y1 = random_crop(row, min_fraction, rng)
-    scale_x, scale_y = x1 - x0, y1 - y0
-    shift_x, shift_y = x0 + x1 - 1, y0 + y1 - 1
-    if look:
-        if scale_x < 1:  # a zoomed view keeps its proportions in the letterbox
-            scale_x = scale_y = max(scale_x, scale_y)
-        zoom = rng.uniform(0.88, 1.18)
-        stretch = rng.uniform(0.93, 1.07)
-        scale_x, scale_y = scale_x * zoom * stretch, scale_y * zoom / stretch
-        shift_x += rng.uniform(-0.08, 0.08)
-        shift_y += rng.uniform(-0.08, 0.08)
-        if rng.random() < _FLIP_SHARE:
-            scale_x = -scale_x
-    angle = rng.normal(0, 0.06) if look else 0.0
-    cos, sin = np.cos(angle), np.sin(angle)
-    return torch.tensor(
-        [[scale_x * cos, -scale_y * sin, shift_x], [scale_x * sin, scale_y * cos, shift_y]],
-        dtype=torch.float32,
-    )
+    return torch.tensor([[x1 - x0, 0, x0 + x1 - 1], [0, y1 - y0, y0 + y1 - 1]], dtype=torch.float32)
 
 
-def _new_look(batch: Tensor, rng: np.random.Generator) -> Tensor:
-    rows = batch.shape[0]
-    gain = torch.tensor(rng.uniform(0.85, 1.15, (rows, 1, 1, 1)), dtype=torch.float32)
-    level = torch.tensor(rng.uniform(-12, 12, (rows, 1, 1, 1)), dtype=torch.float32)
-    inside = batch > 8  # air stays black: it lies far below the window
-    batch = torch.where(inside, batch * gain + level, batch)
-    blurred = torch.tensor(rng.random(rows) < 0.25)
-    if bool(blurred.any()):
-        batch[blurred] = torch.nn.functional.avg_pool2d(batch[blurred], 3, 1, 1)
-    sigma = torch.tensor(rng.uniform(0, 14, (rows, 1, 1, 1)) * (rng.random((rows, 1, 1, 1)) < 0.5))
-    # one draw of noise rolled per row: a batch of normal numbers would cost more than the network
-    noise = torch.from_numpy(rng.standard_normal(batch.shape[1:], dtype=np.float32))
-    shifts = rng.integers(0, batch.shape[-1], rows)
-    rolled = torch.stack([torch.roll(noise, int(shift), dims=-1) for shift in shifts])
-    return (batch + rolled * sigma.float() * inside).clamp(0, 255)
+def random_views(
+    frames: NDArray[np.uint8],
+    boxes: NDArray[np.floating],
+    size_px: int,
+    rng: np.random.Generator,
+    *,
+    alike: int = 1,
+) -> Tensor:
+    """Draw a view of each slice: its body's box, a part of the body, or more than the body; and a new look.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (N, side, side), uint8
+        Whole slices from `slice_frame`.
+    boxes : ndarray, shape (N, 4)
+        Body boxes (row0, column0, row1, column1) on them.
+    size_px : int
+        Side of the network's input.
+    alike : int
+        So many slices in a row are seen and look alike; N must be a multiple of it.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, size_px, size_px)
+        Grey levels 0..255.
+    """
+    draw = _Draws(len(frames), rng, alike)
+    window, is_round = _windows(torch.from_numpy(np.asarray(boxes, np.float32)), draw)
+    cut = _cut(torch.from_numpy(frames)[:, None].float(), window, is_round, size_px, draw)
+    return _blotted(_new_look(cut, draw), rng)
+
+
+def body_views(frames: NDArray[np.uint8], boxes: NDArray[np.floating], size_px: int) -> Tensor:
+    """Cut each slice to its body's box, as `slice_input` does -> (N, 1, size_px, size_px)."""
+    row0, column0, row1, column1 = torch.from_numpy(np.asarray(boxes, np.float32)).T
+    window = torch.stack([(row0 + row1) / 2, (column0 + column1) / 2, row1 - row0, column1 - column0])
+    pictures = torch.from_numpy(frames)[:, None].float()
+    return _cut(pictures, window, torch.zeros(len(frames), dtype=torch.bool), size_px, None)
+
+
+class _Draws:
+    """Random numbers, one for each slice, in shapes that broadcast over pictures."""
+
+    def __init__(self, n: int, rng: np.random.Generator, alike: int) -> None:
+        self.n, self.rng, self._alike = n, rng, alike
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        drawn = self.rng.uniform(low, high, self.n // self._alike)
+        return torch.from_numpy(np.repeat(drawn, self._alike)).float()
+
+    def normal(self, std: float) -> Tensor:
+        return (
+            std
+            * torch.from_numpy(
+                np.repeat(self.rng.standard_normal(self.n // self._alike), self._alike)
+            ).float()
+        )
+
+    def chance(self, share: float) -> Tensor:
+        return self.uniform(0, 1) < share
+
+    def levels(self, low: float, high: float, share: float = 1.0) -> Tensor:
+        """Uniform numbers for a share of the slices and 0 for the rest, (n, 1, 1, 1)."""
+        return (self.uniform(low, high) * self.chance(share))[:, None, None, None]
+
+
+def _windows(boxes: Tensor, draw: _Draws) -> tuple[Tensor, Tensor]:
+    """Centre row, centre column, height and width of each view (4, N); which of them are round (N,)."""
+    row0, column0, row1, column1 = boxes.T
+    largest = torch.maximum(row1 - row0, column1 - column0)
+    kind = draw.uniform(0, 1)
+    zoomed, loose = kind < _ZOOMED, kind > 1 - _LOOSE
+    side = largest * draw.uniform(0.5, 1.0)  # a square field of view inside the body
+    room_down, room_across = row1 - row0 - 0.6 * side, column1 - column0 - 0.6 * side
+    middle_row = (row0 + row1) / 2 + draw.uniform(-0.5, 0.5) * room_down.clamp(min=0)
+    middle_column = (column0 + column1) / 2 + draw.uniform(-0.5, 0.5) * room_across.clamp(min=0)
+    edges = []
+    for box, view, outwards in (
+        (row0, torch.maximum(middle_row - side / 2, row0), -1),
+        (column0, torch.maximum(middle_column - side / 2, column0), -1),
+        (row1, torch.minimum(middle_row + side / 2, row1), 1),
+        (column1, torch.minimum(middle_column + side / 2, column1), 1),
+    ):
+        wide = box + outwards * largest * draw.uniform(0, 0.35) * draw.uniform(0, 1)
+        edge = torch.where(zoomed, view, torch.where(loose, wide, box))
+        edges.append(edge + largest * draw.uniform(-0.04, 0.04))  # the box is never quite right
+    top, left, bottom, right = edges
+    height, width = (bottom - top).clamp(min=16), (right - left).clamp(min=16)
+    window = torch.stack([(top + bottom) / 2, (left + right) / 2, height, width])
+    return window, zoomed & draw.chance(_ROUND)
+
+
+def _cut(pictures: Tensor, window: Tensor, is_round: Tensor, size_px: int, draw: _Draws | None) -> Tensor:
+    """Resample windows to squares, proportions kept, black outside; tilted, stretched, mirrored if drawn."""
+    row, column, height, width = window
+    side, scale = torch.maximum(height, width), 2.0 / pictures.shape[-1]
+    stretch, angle, mirror = torch.ones_like(side), torch.zeros_like(side), torch.ones_like(side)
+    if draw is not None:
+        stretch, angle = draw.uniform(0.93, 1.07), draw.normal(0.07)
+        mirror = torch.where(draw.chance(_FLIPPED), -1.0, 1.0)
+    across, down = side * stretch * scale / 2, side / stretch * scale / 2
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    theta = torch.stack(
+        [
+            torch.stack([across * mirror * cos, -down * sin, column * scale - 1], dim=1),
+            torch.stack([across * sin, down * cos, row * scale - 1], dim=1),
+        ],
+        dim=1,
+    )  # (N, 2, 3)
+    grid = functional.affine_grid(theta, [len(pictures), 1, size_px, size_px], align_corners=False)
+    from_row = ((grid[..., 1] + 1) / scale - row[:, None, None]) / (height / 2)[:, None, None]
+    from_column = ((grid[..., 0] + 1) / scale - column[:, None, None]) / (width / 2)[:, None, None]
+    inside = (from_row.abs() <= 1) & (from_column.abs() <= 1)
+    inside &= (from_row**2 + from_column**2 <= 1) | ~is_round[:, None, None]
+    return torch.where(inside[:, None], functional.grid_sample(pictures, grid, align_corners=False), 0.0)
+
+
+def _new_look(pictures: Tensor, draw: _Draws) -> Tensor:
+    """Change brightness, contrast agent, sharpness and noise."""
+    body = pictures > _AIR
+    changed = pictures * (1 + draw.levels(-0.18, 0.2)) + draw.levels(-16, 16)
+    # contrast agent lifts what is already brighter than muscle; its lack, or soft bone, lowers it
+    bright = torch.sigmoid((changed - draw.uniform(125, 190)[:, None, None, None]) / 8)
+    changed = torch.where(body, changed + draw.levels(-60, 110, 0.5) * bright, pictures)
+    soft = draw.chance(0.25)
+    if bool(soft.any()):
+        changed[soft] = functional.avg_pool2d(changed[soft], 3, 1, 1)
+    return (changed + _noise(changed, draw) * draw.levels(0, 18, 0.5) * body).clamp(0, 255)
+
+
+def _noise(pictures: Tensor, draw: _Draws) -> Tensor:
+    """Unit noise (N, 1, size, size) from a few tiles: fresh numbers would cost more than the network."""
+    size = pictures.shape[-1]
+    tiles = torch.from_numpy(draw.rng.standard_normal((8, 1, size, size), dtype=np.float32))
+    shift = [int(step) for step in draw.rng.integers(0, size, 2)]
+    chosen: Tensor = tiles[torch.from_numpy(draw.rng.integers(0, 8, draw.n))]
+    return torch.roll(chosen, shift, (2, 3))
+
+
+def _blotted(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Hide a rectangle of some slices: no single organ may decide."""
+    size = pictures.shape[-1]
+    for i in np.flatnonzero(rng.random(len(pictures)) < 0.15):
+        height, width = rng.integers(size // 16, size * 5 // 16, 2)
+        top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+        level = float(rng.choice([0.0, rng.uniform(60, 160)]))
+        pictures[i, 0, top : top + height, left : left + width] = level
+    return pictures

@@ -13,13 +13,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
+from torch import Tensor
 
-from lesiongraph.bodypart.network import SsbrNetwork
+from lesiongraph.bodypart.network import SsbrNetwork, seeded_network
 from lesiongraph.bodypart.slices import SliceMode
 from lesiongraph.errors import WeightsError
 
 KIND = "lesiongraph-ssbr"
-FORMAT = 1
+FORMAT = 2
 PACKAGED = "ssbr-compact.safetensors"
 _BATCH = 64
 
@@ -127,7 +128,7 @@ class SsbrModel:
         return _read(path)
 
     def _as_bytes(self) -> bytes:
-        state = {key: value.contiguous() for key, value in sorted(self.network.state_dict().items())}
+        state = {key: _smallest(value) for key, value in sorted(self.network.state_dict().items())}
         # one JSON text: safetensors does not keep the order of several entries, and the hash must not change
         described = {
             "format": FORMAT,
@@ -139,6 +140,12 @@ class SsbrModel:
             "notes": self.notes,
         }
         return to_safetensors(state, {KIND: json.dumps(described, sort_keys=True)})
+
+
+def _smallest(weights: Tensor) -> Tensor:
+    """Half precision where it holds the same numbers: a trained model's weights are rounded to it."""
+    half = weights.half()
+    return (half if torch.equal(half.float(), weights) else weights).contiguous()
 
 
 def score_slices(network: SsbrNetwork, slices: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -169,8 +176,8 @@ def _read(path: Path) -> SsbrModel:
             described = json.loads((stored.metadata() or {})[KIND])
             if described["format"] != FORMAT:
                 raise WeightsError(str(path), expected, f"format {described['format']}", next_step)
-            network = SsbrNetwork(described["network"])
-            network.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
+            network = seeded_network(described["network"], 0)
+            network.load_state_dict({key: stored.get_tensor(key).float() for key in stored.keys()})  # noqa: SIM118
     except KeyError as cause:
         raise WeightsError(str(path), expected, f"no entry {cause}", next_step) from cause
     except (SafetensorError, RuntimeError, ValueError) as cause:

@@ -6,6 +6,7 @@ found on the windowed slice, where both are the same: everything below the windo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy import ndimage
 from lesiongraph.recipe import SsbrRecipe
 
 SliceMode = Literal["body", "frame"]
+
+FRAME_PX = 192  # training frames: a body on them is about as large as the network's input
 
 _SEARCH_PX = 192  # the box is searched on a thumbnail: a pixel of it is about 2 mm
 _BODY_LEVEL = 24  # of 255 in the window [-175, 275]: about -133 HU, between air and fat
@@ -70,11 +73,55 @@ def slice_input(
     return _letterboxed(windowed[row0:row1, column0:column1], _aspect(spacing_mm), recipe.slice_size_px)
 
 
+def slice_frame(
+    hu: NDArray[np.generic],
+    spacing_mm: tuple[float, float] = (1.0, 1.0),
+    recipe: SsbrRecipe | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return one canonical HU slice whole, with its body's box: what random training views are cut from.
+
+    Parameters
+    ----------
+    hu, spacing_mm, recipe
+        As for `slice_input`.
+
+    Returns
+    -------
+    frame : ndarray, shape (FRAME_PX, FRAME_PX), uint8
+        Windowed, square pixels, made smaller where it is larger; in the upper left corner, black elsewhere.
+    box : ndarray, shape (4,)
+        (row0, column0, row1, column1) of the body on the frame; all of the slice where no body is seen.
+    """
+    recipe = recipe or SsbrRecipe()
+    windowed = window_to_8bit(hu, recipe.window_low_hu, recipe.window_high_hu)
+    box = body_box(windowed) or (0, 0, *windowed.shape)
+    aspect = _aspect(spacing_mm)
+    scale = min(1.0, FRAME_PX / max(windowed.shape[0] * aspect, windowed.shape[1]))
+    target = max(1, round(windowed.shape[0] * aspect * scale)), max(1, round(windowed.shape[1] * scale))
+    frame = np.zeros((FRAME_PX, FRAME_PX), np.uint8)
+    frame[: target[0], : target[1]] = _resized(windowed, target)
+    return frame, (
+        np.array(box, np.float32) * np.float32(scale) * np.array([aspect, 1, aspect, 1], np.float32)
+    )
+
+
 def window_to_8bit(hu: NDArray[np.generic], low_hu: float, high_hu: float) -> NDArray[np.uint8]:
     """Map HU in [low, high] linearly to 0..255; NaN (no measurement) becomes air."""
+    if hu.dtype == np.int16:  # as readers give it: a table is four times faster than arithmetic
+        return _grey_of_int16(low_hu, high_hu)[hu.view(np.uint16)]
+    return _grey(hu, low_hu, high_hu)
+
+
+def _grey(hu: NDArray[np.generic], low_hu: float, high_hu: float) -> NDArray[np.uint8]:
     scaled = (np.nan_to_num(hu.astype(np.float32), nan=low_hu) - low_hu) * (255.0 / (high_hu - low_hu))
     grey: NDArray[np.uint8] = np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
     return grey
+
+
+@lru_cache(maxsize=4)
+def _grey_of_int16(low_hu: float, high_hu: float) -> NDArray[np.uint8]:
+    """Grey level of every int16, indexed by its bits as uint16 (65536,)."""
+    return _grey(np.arange(2**16, dtype=np.uint16).view(np.int16), low_hu, high_hu)
 
 
 def body_box(windowed: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
@@ -94,8 +141,8 @@ def body_box(windowed: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
     solid = thumb > _BODY_LEVEL
     if solid.mean() < _BLANK_SHARE:
         return None
-    # opening with a plus of 5 px cuts the thin table and its cushions off the back
-    opened = ndimage.binary_opening(np.pad(solid, 3, mode="edge"), iterations=2)[3:-3, 3:-3]
+    # opening with a diamond of 5 px cuts the thin table and its cushions off the back
+    opened = _opened(np.pad(solid, 3, mode="edge"))[3:-3, 3:-3]
     labels, _ = ndimage.label(opened if opened.any() else solid)
     found = ndimage.find_objects(labels)
     largest = max(_box_area(part) for part in found)
@@ -103,6 +150,16 @@ def body_box(windowed: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
     rows = min(part[0].start for part in parts) * step, max(part[0].stop for part in parts) * step
     columns = min(part[1].start for part in parts) * step, max(part[1].stop for part in parts) * step
     return _widened(rows, columns, windowed.shape)
+
+
+def _opened(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Erode and dilate twice by a plus: ndimage.binary_opening, several times faster."""
+    for combine in (np.logical_and, np.logical_and, np.logical_or, np.logical_or):
+        grown = np.pad(solid, 1)  # beyond the border there is nothing
+        solid = solid.copy()
+        for shifted in (grown[:-2, 1:-1], grown[2:, 1:-1], grown[1:-1, :-2], grown[1:-1, 2:]):
+            combine(solid, shifted, out=solid)
+    return solid
 
 
 def shows_body(slices: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Volumes -> a trained regressor: equidistant slices, random crops, a second pass on the hard volumes."""
+"""Volumes -> a trained regressor: equidistant slices, then again with hard volumes drawn more often."""
 
 from __future__ import annotations
 
@@ -12,62 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lesiongraph.bodypart.augment import augmented
+from lesiongraph.bodypart.augment import paper_crops, random_views
 from lesiongraph.bodypart.loss import physical_loss, ssbr_loss
 from lesiongraph.bodypart.model import SsbrModel, ZMap, score_slices
-from lesiongraph.bodypart.network import NetworkName, SsbrNetwork, seeded_network
+from lesiongraph.bodypart.network import (
+    CompactNetwork,
+    NetworkName,
+    SsbrNetwork,
+    seeded_network,
+)
 from lesiongraph.bodypart.slices import SliceMode
+from lesiongraph.bodypart.volumes import TrainingVolume, hardness_weights, sample_indices
 from lesiongraph.errors import NotEnoughDataError
 from lesiongraph.recipe import SsbrRecipe
 
 MIN_VOLUMES = 4  # fewer volumes teach their own look, not the body's order
 Progress = Callable[[int, int, float], None]
-
-
-@dataclass(frozen=True)
-class TrainingVolume:
-    """One volume to learn from.
-
-    `slices` (n, 128, 128) uint8 from `slice_input`, head to foot; `interval_mm` between neighbours, NaN if
-    unknown; `name` for reports; `weight` says how often to draw it beside the others.
-    """
-
-    slices: NDArray[np.uint8]
-    interval_mm: float
-    name: str
-    weight: float = 1.0
-
-
-def training_volumes(
-    slices: NDArray[np.uint8], position_mm: NDArray[np.float64], name: str
-) -> list[TrainingVolume]:
-    """Cut a series into volumes of equidistant slices, which Eq. 2 asks for.
-
-    A gap of more than 2.1 times the usual interval ends a volume (DeepLesion's series are pieces); within
-    one, where slices were thinned out unevenly, those nearest to a grid of the widest gap are taken.
-
-    Parameters
-    ----------
-    slices : ndarray, shape (n, 128, 128), uint8
-        Head to foot.
-    position_mm : ndarray, shape (n,)
-        Growing towards the feet; any NaN: the interval is unknown and taken as constant.
-    name : str
-    """
-    if len(slices) < 2 or not np.isfinite(position_mm).all():
-        return [TrainingVolume(slices, float("nan"), name)]
-    gaps = np.diff(position_mm)
-    breaks = np.flatnonzero(gaps > 2.1 * np.median(gaps)) + 1
-    volumes = []
-    for run in np.split(np.arange(len(slices)), breaks):
-        step = float(np.diff(position_mm[run]).max()) if len(run) > 1 else 0.0
-        if step <= 0:
-            continue
-        start, end = position_mm[run[0]], position_mm[run[-1]]
-        grid = np.arange(start, end + 0.5 * step, step)  # (grid points,)
-        nearest = np.abs(position_mm[run][None, :] - grid[:, None]).argmin(axis=1)
-        volumes.append(TrainingVolume(slices[run[np.unique(nearest)]], step, name))
-    return volumes
 
 
 @dataclass(frozen=True)
@@ -77,17 +37,27 @@ class SsbrDesign:
     name: str
     network: NetworkName
     slice_mode: SliceMode
-    physical_weight: float  # weight of `physical_loss` beside Eq. 2
+    views: Literal["crops", "random views"]  # crops: the paper's, of a whole sample
+    order_weight: float  # of Eq. 2's two terms …
+    distance_weight: float
+    physical_weight: float  # … and of `physical_loss`
     optimiser: Literal["sgd", "adam"]
     learning_rate: float | None  # None: the recipe's
     volumes_per_batch: int | None  # None: the recipe's
-    augment: bool  # zoom, shift, flip, HU and noise; crops are the paper's own
-    restart: bool  # the second training starts from new weights
+    steps: int | None  # of each training; None: the recipe's
+    trainings: int  # 2: once more from new weights, with hard volumes drawn more often
 
 
-PAPER_DESIGN = SsbrDesign("paper", "paper", "frame", 0.0, "sgd", None, None, False, True)
-COMPACT_DESIGN = SsbrDesign("compact", "compact", "body", 4.0, "adam", 2.5e-3, 12, True, False)
+PAPER_DESIGN = SsbrDesign(
+    "paper", "paper", "frame", "crops", 1.0, 1.0, 0.0, "sgd", None, None, None, trainings=2
+)
+COMPACT_DESIGN = SsbrDesign(
+    "compact", "compact", "body", "random views", 0.3, 0.0, 4.0, "adam", 1.5e-3, 10, 450, trainings=1
+)
 DESIGNS = {design.name: design for design in (PAPER_DESIGN, COMPACT_DESIGN)}
+_JUDGED_SLICES = 32  # of a volume, at most, when its r is measured
+_TRUNK_RATE = 0.2  # of the learning rate: a pretrained trunk moves slowly
+_ALIKE_SHARE = 0.3  # of the batches whose samples are each seen in one view, as the paper's are
 
 
 def train_ssbr(
@@ -98,33 +68,42 @@ def train_ssbr(
     steps: int | None = None,
     progress: Progress | None = None,
     design: SsbrDesign = COMPACT_DESIGN,
+    start: SsbrNetwork | None = None,
 ) -> SsbrModel:
-    """Train twice: on all volumes, then with hard volumes (low r) oversampled.
+    """Train on all volumes and, if the design says so, anew with hard volumes (low r) drawn more often.
+
+    The compact design does not: its hardest volumes are crops and the oddest phantoms, and more of those made
+    it worse on patients left out.
 
     Parameters
     ----------
     volumes : sequence of TrainingVolume
         Volumes with fewer than m slices cannot give a sample and are left out.
     recipe : SsbrRecipe
-        m, batch, learning rate, steps of each training.
+        m, batch, learning rate, steps.
     rng_seed : int
         Same seed, same volumes, same machine: same weights.
     steps : int, optional
-        Steps of each of the two trainings; the recipe's if not given.
+        Steps of each training; the design's or the recipe's if not given.
     progress : callable, optional
-        Called as progress(step, steps of both, loss).
+        Called as progress(step, steps of all trainings, loss).
     design : SsbrDesign
         Network, input, losses.
+    start : CompactNetwork, optional
+        Whose trunk the compact design starts from; the packaged one if not given. The paper's network is
+        trained from scratch.
 
     Returns
     -------
     SsbrModel
-        Its z map spans the scores of the training volumes; its metadata holds r per volume.
+        Its z map spans the scores of the training volumes; its notes hold r of the training volumes.
 
     Raises
     ------
     NotEnoughDataError
         If fewer than four volumes have m slices.
+    ValueError
+        If the compact design is given volumes without frames.
 
     Source: Sec. 4.1, 8.2; sampling as in the authors' code.
     """
@@ -136,18 +115,21 @@ def train_ssbr(
             len(usable),
             "Use the packaged model (without --fit), or mine more series.",
         )
-    each = recipe.steps if steps is None else steps
-    rng = np.random.default_rng(rng_seed)
-    network = seeded_network(design.network, rng_seed)
-    run = _Run(usable, recipe, design, rng, progress, each)
+    for volume in usable:
+        if design.views == "random views" and (volume.frames is None or volume.boxes is None):
+            raise ValueError(f"{volume.name}: this design learns from random views; give frames and boxes")
+    each = steps or design.steps or recipe.steps
+    run = _Run(usable, recipe, design, np.random.default_rng(rng_seed), progress, each)
+    network = _fresh(design, rng_seed, start)
     share = np.array([volume.weight for volume in usable])
     run.train(network, share / share.sum(), done=0)
-    r_first = volume_correlations(network, usable)
-    if design.restart:
-        network = seeded_network(design.network, rng_seed + 1)
-    share = share * hardness_weights(r_first)
-    run.train(network, share / share.sum(), done=each)
-    return _finished(network, usable, design, recipe)
+    for again in range(1, design.trainings):
+        r = volume_correlations(network, [_thinned(volume) for volume in usable])
+        network = _fresh(design, rng_seed + again, start)
+        harder = share * hardness_weights(r)
+        run.train(network, harder / harder.sum(), done=again * each)
+    _round_to_half(network)
+    return _finished(network, [_thinned(volume) for volume in usable], design, recipe)
 
 
 def volume_correlations(network: SsbrNetwork, volumes: Sequence[TrainingVolume]) -> NDArray[np.float64]:
@@ -155,27 +137,25 @@ def volume_correlations(network: SsbrNetwork, volumes: Sequence[TrainingVolume])
     return np.array([_correlation(score_slices(network, volume.slices)) for volume in volumes])
 
 
-def hardness_weights(r: NDArray[np.float64], most: float = 4.0) -> NDArray[np.float64]:
-    """How often to draw each volume in the second training: up to `most` times for the lowest r.
-
-    The paper oversamples volumes of low r without saying by how much; the factor here grows linearly from
-    1 at the best r to `most` at the worst, and stays 1 where all volumes are equally good (within 0.01).
-    """
-    shortfall = r.max() - r
-    factor = 1 + (most - 1) * shortfall / max(float(shortfall.max()), 0.01)
-    return np.asarray(factor / factor.sum())
+def _thinned(volume: TrainingVolume) -> TrainingVolume:
+    """Every few slices: r and the slope need no more, and scoring all would cost as much as training."""
+    step = math.ceil(len(volume.slices) / _JUDGED_SLICES)
+    return volume.chosen(np.arange(0, len(volume.slices), step), step * volume.interval_mm)
 
 
-def sample_indices(n: int, m: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], int]:
-    """Draw j, j+k, ..., j+k(m-1): k uniform in 1..n//m, j biased to both ends of the volume.
+def _fresh(design: SsbrDesign, rng_seed: int, start: SsbrNetwork | None) -> SsbrNetwork:
+    network = seeded_network(design.network, rng_seed)
+    if isinstance(network, CompactNetwork):
+        given = start or SsbrModel.load().network
+        if not isinstance(given, CompactNetwork):
+            raise ValueError(f"start: expected a compact network, got {given.name!r}")
+        network.trunk.load_state_dict(given.trunk.state_dict())
+    return network
 
-    Source: Eq. 2; facts, section 1 ("start biased to both ends"): j is drawn from a range wider by a fifth
-    on either side and clipped, so that first and last slices are seen as often as middle ones.
-    """
-    k = int(rng.integers(1, n // m + 1))
-    last = n - 1 - k * (m - 1)
-    j = int(np.clip(np.rint(rng.uniform(-0.2 * n, last + 0.2 * n)), 0, last))
-    return j + k * np.arange(m), k
+
+def _round_to_half(network: SsbrNetwork) -> None:
+    """Make the file half the size, and what is judged the same as what is saved."""
+    network.load_state_dict({key: value.half().float() for key, value in network.state_dict().items()})
 
 
 @dataclass
@@ -189,23 +169,42 @@ class _Run:
 
     def train(self, network: SsbrNetwork, weights: NDArray[np.float64], done: int) -> None:
         """Run `steps` steps, drawing volumes by `weights`; `done` steps were made before."""
+        if isinstance(network, CompactNetwork):
+            with torch.no_grad():
+                batches = [self._batch(weights)[0] for _ in range(8)]
+                network.committee.standardise(torch.cat([network.encode(batch) for batch in batches]))
         optimiser, schedule = self._optimiser(network)
         network.train()
-        for step in range(self.steps):
-            batch, step_mm = self._batch(weights)
-            scores = network(batch).reshape(-1, self.recipe.slices_per_volume)
-            order, distance = ssbr_loss(scores)
-            loss = order + distance  # 1:1, Eq. 2
-            if self.design.physical_weight:
-                loss = loss + self.design.physical_weight * physical_loss(scores, step_mm)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-            optimiser.step()
-            schedule.step()
-            if self.progress is not None:
-                self.progress(done + step + 1, 2 * self.steps, float(loss.detach()))
+        # dropout draws from torch's state: tie it to this run, and leave it as it was
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self.rng.integers(2**31)))
+            for step in range(self.steps):
+                batch, step_mm = self._batch(weights)
+                with torch.autocast("cpu", torch.bfloat16, enabled=self._half_precision):
+                    scores = network.heads(batch).float()
+                loss = self._loss(scores, step_mm)
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+                optimiser.step()
+                schedule.step()
+                if self.progress is not None:
+                    self.progress(done + step + 1, self.design.trainings * self.steps, float(loss.detach()))
         network.eval()
+
+    @property
+    def _half_precision(self) -> bool:
+        """Whether the trunk may be read in bfloat16: three times faster where the processor knows it."""
+        return self.design.network == "compact" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+    def _loss(self, scores: Tensor, step_mm: Tensor) -> Tensor:
+        """Weighted terms, each head judged alone; scores (heads, B * m)."""
+        rows = scores.reshape(-1, self.recipe.slices_per_volume)  # (heads * B, m)
+        order, distance = ssbr_loss(rows)
+        loss = self.design.order_weight * order + self.design.distance_weight * distance
+        if self.design.physical_weight:
+            loss = loss + self.design.physical_weight * physical_loss(rows, step_mm.repeat(len(scores)))
+        return loss
 
     def _optimiser(
         self, network: SsbrNetwork
@@ -217,25 +216,36 @@ class _Run:
                 network.parameters(), rate, self.recipe.momentum, weight_decay=self.recipe.weight_decay
             )
             return optimiser, torch.optim.lr_scheduler.ConstantLR(optimiser, 1.0, 0)
-        optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-3)
+        slow = [w for name, w in network.named_parameters() if name.startswith("trunk.") and w.requires_grad]
+        fast = [w for name, w in network.named_parameters() if not name.startswith("trunk.")]
+        groups: list[dict[str, object]] = [{"params": slow, "lr": _TRUNK_RATE * rate}, {"params": fast}]
+        optimiser = torch.optim.AdamW(groups, rate, weight_decay=0.02)
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, self._warm_cosine)
 
     def _warm_cosine(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / 20)
-        return warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / max(1, self.steps))))
+        warm = min(1.0, (step + 1) / 30)
+        return warm * (0.01 + 0.495 * (1 + math.cos(math.pi * step / max(1, self.steps))))
 
     def _batch(self, weights: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
-        """Slices (B * m, 1, size, size) in grey levels, and the mm between neighbours of each row (B,)."""
+        """Pictures (B * m, 1, size, size) in grey levels, and the mm between neighbours of each row (B,)."""
+        m = self.recipe.slices_per_volume
         count = self.design.volumes_per_batch or self.recipe.volumes_per_batch
-        rows, step_mm = [], []
+        samples, step_mm = [], []
         for choice in self.rng.choice(len(self.volumes), count, p=weights):
             volume = self.volumes[choice]
-            indices, k = sample_indices(len(volume.slices), self.recipe.slices_per_volume, self.rng)
-            rows.append(volume.slices[indices])
+            indices, k = sample_indices(len(volume.slices), m, self.rng)
+            samples.append(volume.chosen(indices, k * volume.interval_mm))
             step_mm.append(k * volume.interval_mm)
-        batch = torch.from_numpy(np.stack(rows)).float()  # (B, m, size, size)
-        batch = augmented(batch, self.recipe.crop_min_fraction, self.design.augment, self.rng)
-        return batch.flatten(0, 1)[:, None], torch.tensor(step_mm, dtype=torch.float32)
+        return self._pictures(samples), torch.tensor(step_mm, dtype=torch.float32)
+
+    def _pictures(self, samples: Sequence[TrainingVolume]) -> Tensor:
+        if self.design.views == "crops":
+            rows = torch.from_numpy(np.stack([sample.slices for sample in samples])).float()
+            return paper_crops(rows, self.recipe.crop_min_fraction, self.rng).flatten(0, 1)[:, None]
+        frames = np.concatenate([sample.frames for sample in samples if sample.frames is not None])
+        boxes = np.concatenate([sample.boxes for sample in samples if sample.boxes is not None])
+        alike = self.recipe.slices_per_volume if self.rng.random() < _ALIKE_SHARE else 1
+        return random_views(frames, boxes, samples[0].slices.shape[-1], self.rng, alike=alike)
 
 
 def _correlation(scores: NDArray[np.float64]) -> float:
@@ -263,7 +273,6 @@ def _finished(
         notes={
             "design": design.name,
             "volumes": str(len(volumes)),
-            "slices": str(sum(len(s) for s in scores)),
             "r_mean": f"{np.mean(r):.4f}",
             "r_worst": f"{np.min(r):.4f}",
             "window_hu": f"{recipe.window_low_hu:g} {recipe.window_high_hu:g}",

@@ -6,16 +6,18 @@ constant the regressor may mistake for anatomy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from lesiongraph.phantom.anatomy import Doubles
+from lesiongraph.phantom.anatomy import Doubles, sample_anatomy
 from lesiongraph.phantom.artefacts import Scanner, ScannerLook
 from lesiongraph.phantom.fields import Floats
 from lesiongraph.phantom.implants import paint_implants, sample_implants
 from lesiongraph.phantom.painting import paint_slice
+from lesiongraph.phantom.render import render
+from lesiongraph.phantom.scan import sample_scan
 from lesiongraph.phantom.surroundings import sample_lines
 from lesiongraph.phantom.tissues import sample_tissues
 from lesiongraph.phantom.training_body import (
@@ -31,8 +33,10 @@ from lesiongraph.phantom.training_view import (
     sample_training_plan,
 )
 
-__all__ = ["TRAINING_REGIONS", "TrainingPhantom", "sample_training_volume"]
+__all__ = ["TRAINING_REGIONS", "TrainingPhantom", "sample_plain_volume", "sample_training_volume"]
 
+_PLAIN_INTERVALS_MM = (3.0, 4.0, 5.0, 6.0, 8.0)
+_MOST_PLAIN_SLICES = 85
 _TILT_STD = 0.05  # mm along z for each mm to the back: about 3 degrees
 
 
@@ -84,6 +88,47 @@ def sample_training_volume(
         interval_mm=plan.slice_interval_mm,
         pixel_mm=plan.pixel_mm,
         landmarks={name: at for name, at in index.items() if 0 <= at <= len(z_mm) - 1},
+        region=plan.region,
+    )
+
+
+def sample_plain_volume(rng: np.random.Generator, size_px: int = 192) -> TrainingPhantom:
+    """Draw a volume as the phantom hospital scans it, over a wider range and with looser fields of view.
+
+    Regressors that saw only `sample_training_volume` took shoulders for a pelvis more often than those that
+    saw ordinary bodies beside it: what varies too much is no anchor.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    size_px : int
+        Rows and columns.
+    """
+    anatomy = sample_anatomy(rng)
+    plan = sample_scan(anatomy, rng, rows=size_px)
+    top = plan.top_mm - (float(rng.uniform(0, 90)) if rng.random() < 0.25 else 0.0)
+    bottom = plan.bottom_mm + (float(rng.uniform(0, 120)) if rng.random() < 0.25 else 0.0)
+    plan = replace(
+        plan,
+        top_mm=top,
+        bottom_mm=bottom,
+        slice_interval_mm=max(float(rng.choice(_PLAIN_INTERVALS_MM)), (bottom - top) / _MOST_PLAIN_SLICES),
+        pixel_mm=plan.pixel_mm * float(rng.uniform(0.9, 1.12)),
+        centre_x_mm=plan.centre_x_mm + float(rng.normal(0, 12)),
+        centre_y_mm=plan.centre_y_mm + float(rng.normal(0, 12)),
+        arms_up=bool(rng.random() < 0.75),
+        noise_hu=float(rng.uniform(3, 35)),
+        rotation_deg=float(rng.normal(0, 4)),
+    )
+    series = render(anatomy, [], plan, rng)
+    heights = anatomy.landmarks.items()
+    index = {name: (height - plan.top_mm) / plan.slice_interval_mm for name, height in heights}
+    return TrainingPhantom(
+        hu=series.hu,
+        z01=series.z01,
+        interval_mm=plan.slice_interval_mm,
+        pixel_mm=plan.pixel_mm,
+        landmarks={name: at for name, at in index.items() if 0 <= at <= len(series.hu) - 1},
         region=plan.region,
     )
 

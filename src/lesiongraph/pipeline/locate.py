@@ -11,24 +11,25 @@ import pandas as pd
 from lesiongraph.bodypart import (
     COMPACT_DESIGN,
     Atlas,
+    SsbrDesign,
     SsbrModel,
     TrainingVolume,
     align_z,
     locate_series,
     train_ssbr,
-    training_volumes,
 )
 from lesiongraph.lesion import KEPT, LOCATIONS, SERIES_LOCATIONS
 from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, series_location
-from lesiongraph.pipeline.series_views import SeriesView, series_jobs, view_all
+from lesiongraph.pipeline.series_views import SeriesView, series_jobs, view_all, view_series, view_to_learn
 from lesiongraph.recipe import SsbrRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
 MOST_TRAINING_VOLUMES = 800  # Sec. 8.2: "we randomly pick 800 unlabeled CT volumes"
 LEAST_STEP_MM = 8.0  # ours: half the wander of a single slice's score is 20 mm and more
+LEAST_TRAINING_STEP_MM = 2.5  # neighbours nearer than this teach the same
 NO_IMAGE = "no image"
 _TABLES_VERSION = 2  # raised when `locate` writes other columns: older results are then made again
 
@@ -38,6 +39,7 @@ def locate(
     *,
     weights: Path | None = None,
     fit_steps: int | None = None,
+    fit_design: SsbrDesign = COMPACT_DESIGN,
     all_series: bool = False,
     rng_seed: int = 0,
     workers: int = 1,
@@ -50,7 +52,9 @@ def locate(
     weights : Path, optional
         SSBR weights; the packaged ones serve where none are given.
     fit_steps : int, optional
-        Train SSBR on the workspace's own volumes first, for so many steps (0: the recipe's number).
+        Train SSBR on the workspace's own volumes first, for so many steps (0: the design's number).
+    fit_design : SsbrDesign
+        What is trained: the packaged model's design, or the paper's.
     all_series : bool
         Also read the series without a lesion, and say what they show.
     """
@@ -58,7 +62,9 @@ def locate(
     with workspace.lock():
         catalogue = read_catalogue(workspace)
         if fit_steps is not None:
-            model, alignment = _fitted(workspace, catalogue, fit_steps, rng_seed, workers, progress)
+            model, alignment = _fitted(
+                workspace, catalogue, (fit_design, fit_steps, rng_seed), workers, progress
+            )
             report.notes.append(alignment)
         else:
             model = SsbrModel.load(weights)
@@ -110,7 +116,7 @@ def _locate_all(
     landmarks: list[pd.DataFrame] = []
     series: list[dict[str, object]] = []
     model_name = f"{model.name} sha256:{model.sha256[:12]}"
-    for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers), strict=True), start=1):
+    for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers, view_series), strict=True), start=1):
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
         scores = locate_series(model, view.inputs, view.positions_mm, atlas, view.sections)
@@ -153,8 +159,7 @@ def _landmark_z(landmarks: pd.DataFrame, view: SeriesView, z: np.ndarray) -> pd.
 def _fitted(
     workspace: Workspace,
     catalogue: MiningResult,
-    steps: int,
-    rng_seed: int,
+    plan: tuple[SsbrDesign, int, int],
     workers: int,
     progress: Progress,
 ) -> tuple[SsbrModel, str]:
@@ -163,27 +168,33 @@ def _fitted(
     Its z is laid onto the packaged model's over the same slices, so that z of different workspaces mean the
     same place; how well that went is returned in words.
     """
-    recipe = SsbrRecipe()
+    design, steps, rng_seed = plan
     packaged = SsbrModel.load()
-    key = fingerprint(workspace.key("catalogue"), steps or recipe.steps, rng_seed, packaged.sha256)
+    key = fingerprint(workspace.key("catalogue"), design.name, steps, rng_seed, packaged.sha256)
     if not workspace.is_current("ssbr", key):
-        jobs = series_jobs(catalogue, catalogue.lesions.iloc[:0], COMPACT_DESIGN.slice_mode)
+        jobs = series_jobs(
+            catalogue,
+            catalogue.lesions.iloc[:0],
+            design.slice_mode,
+            least_step_mm=LEAST_TRAINING_STEP_MM,
+        )
         if len(jobs) > MOST_TRAINING_VOLUMES:
             chosen = np.random.default_rng(rng_seed).choice(len(jobs), MOST_TRAINING_VOLUMES, replace=False)
             jobs = [jobs[i] for i in sorted(chosen)]
         volumes: list[TrainingVolume] = []
-        for done, view in enumerate(view_all(jobs, workers), start=1):
-            volumes += training_volumes(view.inputs, view.positions_mm, view.series_instance_uid)
+        for done, some in enumerate(view_all(jobs, workers, view_to_learn), start=1):
+            volumes += some
             progress("read volumes for SSBR", done, len(jobs))
         model = train_ssbr(
             volumes,
-            recipe,
+            SsbrRecipe(),
             rng_seed,
-            steps=steps or recipe.steps,
+            steps=steps or None,
             progress=lambda step, total, _loss: progress("train SSBR", step, total),
-            design=COMPACT_DESIGN,
+            design=design,
         )
-        alignment = align_z(model, packaged, volumes)
+        as_body = None if design.slice_mode == packaged.slice_mode else [v.as_body() for v in volumes]
+        alignment = align_z(model, packaged, volumes, as_body)
         with workspace.write("ssbr", key) as folder:
             model.save(folder.path / "ssbr.safetensors")
             folder.write_json("alignment", {"text": alignment.describe(packaged.name), **asdict(alignment)})

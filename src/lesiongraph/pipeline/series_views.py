@@ -6,15 +6,23 @@ Reading and decoding is most of the work, so it is what the processes share; sco
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import CrossSection, SliceMode, cross_section, slice_input
+from lesiongraph.bodypart import (
+    CrossSection,
+    SliceMode,
+    TrainingVolume,
+    cross_section,
+    slice_input,
+    training_volumes,
+)
 from lesiongraph.errors import LesionGraphError
 from lesiongraph.imaging import body_mask, canonical_view, place_flag, relative_xy, whole_body_box
 from lesiongraph.lesion import BoundingBox
@@ -22,6 +30,7 @@ from lesiongraph.mining import MiningResult, SliceReader, open_series
 from lesiongraph.processes import worker_pool
 
 _SLICES_AT_ONCE = 8
+Viewed = TypeVar("Viewed")
 _USUAL_SPACING_MM = 0.8
 
 
@@ -73,18 +82,33 @@ def series_jobs(
     ]
 
 
-def view_all(jobs: Sequence[SeriesJob], workers: int) -> Iterator[SeriesView]:
-    """Yield the views in the order of `jobs`, at most a few ahead, so that memory stays flat."""
+def view_all(
+    jobs: Sequence[SeriesJob], workers: int, view: Callable[[SeriesJob], Viewed]
+) -> Iterator[Viewed]:
+    """Yield `view(job)` in the order of `jobs`, at most a few ahead, so that memory stays flat."""
     if workers <= 1 or len(jobs) <= 2:
-        yield from map(view_series, jobs)
+        yield from map(view, jobs)
         return
     with worker_pool(min(workers, len(jobs))) as pool:
         stream = iter(jobs)
-        ahead: list[Future[SeriesView]] = [pool.submit(view_series, j) for j in islice(stream, 2 * workers)]
+        ahead: list[Future[Viewed]] = [pool.submit(view, job) for job in islice(stream, 2 * workers)]
         while ahead:
-            view = ahead.pop(0).result()
-            ahead += [pool.submit(view_series, job) for job in islice(stream, 1)]
-            yield view
+            viewed = ahead.pop(0).result()
+            ahead += [pool.submit(view, job) for job in islice(stream, 1)]
+            yield viewed
+
+
+def view_to_learn(job: SeriesJob) -> list[TrainingVolume]:
+    """Read one series as volumes that SSBR can be trained on."""
+    spacing = plane_spacing(job.series)
+    flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
+    read = list(_readable(open_series(job.series, job.slices), _wanted_slices(job)))
+    if not read:
+        return []
+    views = (canonical_view(hu, *flips) for _, hu in read)
+    series = TrainingVolume.read(views, spacing, str(job.series["series_instance_uid"]), mode=job.mode)
+    positions = job.slices.set_index("slice_index").position_mm
+    return training_volumes(series, positions.loc[[index for index, _ in read]].to_numpy(float))
 
 
 def view_series(job: SeriesJob) -> SeriesView:
