@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from tools.ssbr_volumes import patient_of
-from tools.train_ssbr import imagenet_start, phantom_volumes, shippable_volumes
+from tools.train_ssbr import imagenet_start, phantom_volumes, shippable_volumes, tied
 
 from lesiongraph.bodypart import (
     COMPACT_DESIGN,
@@ -78,7 +78,7 @@ def train_fold(data: Path, name: str, fold: str, budget: Budget, folder: Path) -
     volumes = _real(data, design.slice_mode)
     folds = fold_of([patient_of(volume.name) for volume in volumes])
     out = sorted(patient for patient, own in folds.items() if str(own) == fold)
-    kept = [volume for volume in volumes if patient_of(volume.name) not in out]
+    kept = tied([volume for volume in volumes if patient_of(volume.name) not in out])
     if variant.phantoms and budget.phantoms:
         kept += _phantoms(budget.phantoms, design.slice_mode, budget.phantom_share)
     started = time.monotonic()

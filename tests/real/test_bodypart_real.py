@@ -58,7 +58,7 @@ def test_deeplesion_slices_rank_as_the_authors_scores_do(real_data, model):
         path = real_data / folder / "Images_png" / name[:12] / name[13:]
         inputs.append(slice_input(np.asarray(Image.open(path)).astype(np.int32) - 32768))
     score = model.score(np.stack(inputs))
-    assert spearmanr(score, known.z_norm)[0] > 0.85
+    assert spearmanr(score, known.z_norm)[0] > 0.9
     assert np.median(np.abs(model.to_z(score) - known.z_norm)) < 0.06
 
 
