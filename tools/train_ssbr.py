@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
@@ -175,15 +175,7 @@ def tied(volumes: list[TrainingVolume]) -> list[TrainingVolume]:
         if lower is None or upper is None:
             continue
         half = upper.chosen(np.arange(len(upper.slices) // 2, len(upper.slices), 2), SEQUEL_INTERVAL_MM)
-        assert half.frames is not None and lower.frames is not None
-        assert half.boxes is not None and lower.boxes is not None
-        named[sequel] = replace(
-            half,
-            name=f"{sequel} behind {above}",
-            slices=np.concatenate([half.slices, lower.slices]),
-            frames=np.concatenate([half.frames, lower.frames]),
-            boxes=np.concatenate([half.boxes, lower.boxes]),
-        )
+        named[sequel] = half.followed_by(lower, f"{sequel} behind {above}")
     return list(named.values())
 
 

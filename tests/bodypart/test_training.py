@@ -167,6 +167,16 @@ def test_a_volume_of_whole_frames_can_be_cut_to_the_body():
         dataclasses.replace(framed, frames=None).as_body()
 
 
+def test_a_volume_can_follow_another():
+    first, second = toy_volume(0, n=5), toy_volume(1, n=3)
+    both = first.followed_by(second, "both")
+    assert (len(both.slices), len(both.frames), len(both.boxes)) == (8, 8, 8)
+    assert (both.interval_mm, both.name) == (10.0, "both")
+    assert np.array_equal(both.slices[5:], second.slices)
+    with pytest.raises(ValueError, match=r"both: .*frames"):
+        first.followed_by(dataclasses.replace(second, frames=None), "both")
+
+
 def test_slices_may_be_made_to_look_alike():
     toy = toy_volume(0, n=1)
     frames, boxes = np.repeat(toy.frames, 8, axis=0), np.repeat(toy.boxes, 8, axis=0)

@@ -61,6 +61,24 @@ class TrainingVolume:
         views = body_views(self.frames, self.boxes, self.slices.shape[-1])[:, 0]
         return replace(self, slices=views.round().byte().numpy())
 
+    def followed_by(self, other: TrainingVolume, name: str) -> TrainingVolume:
+        """Return this volume with the slices of another behind it, at this one's interval.
+
+        Raises
+        ------
+        ValueError
+            If one of them has no frames.
+        """
+        if self.frames is None or self.boxes is None or other.frames is None or other.boxes is None:
+            raise ValueError(f"{name}: both parts need frames and boxes")
+        return replace(
+            self,
+            name=name,
+            slices=np.concatenate([self.slices, other.slices]),
+            frames=np.concatenate([self.frames, other.frames]),
+            boxes=np.concatenate([self.boxes, other.boxes]),
+        )
+
     def chosen(self, indices: NDArray[np.integer], interval_mm: float) -> TrainingVolume:
         """Return the volume of some of the slices."""
         return replace(
