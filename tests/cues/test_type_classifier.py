@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lesiongraph.cues import TypeClassifier
+from lesiongraph.cues import TypeClassifier, count_seeds
 from lesiongraph.errors import NotEnoughDataError
 
 
@@ -52,3 +52,26 @@ def test_too_few_types_or_untyped_seeds() -> None:
 def test_nothing_to_predict() -> None:
     rng = np.random.default_rng(3)
     assert len(TypeClassifier().fit(*blobs(rng, 20, ["bone", "lung"])).predict(np.empty((0, 4))).types) == 0
+
+
+def test_balancing_finds_more_of_a_rare_type() -> None:
+    rng = np.random.default_rng(4)
+
+    def lesions(common: int, rare: int) -> tuple[np.ndarray, np.ndarray]:
+        features = rng.normal(size=(common + rare, 2))
+        features[common:, 0] += 1.5
+        return features, np.array(["lung"] * common + ["bone"] * rare)
+
+    seeds, (features, truth) = lesions(190, 10), lesions(500, 500)
+    plain, balanced = (
+        TypeClassifier(balanced=flag).fit(*seeds).predict(features).types == truth for flag in (False, True)
+    )
+    assert balanced[500:].mean() > plain[500:].mean() + 0.3
+    assert balanced[:500].mean() < plain[:500].mean()
+
+
+def test_types_without_seeds_are_counted() -> None:
+    counts = count_seeds(["lung", "lung", "", "brain", "bone"])
+    assert len(counts) == 9
+    assert counts == dict.fromkeys(counts, 0) | {"lung": 2, "bone": 1, "brain": 1}
+    assert counts["pelvis"] == 0

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.svm import SVC
 
+from lesiongraph.cues.labels import PseudoLabels, read_features, read_seeds
 from lesiongraph.errors import NotEnoughDataError
 
 SEARCHED_PENALTIES = (1.0, 10.0, 100.0)
 SEARCH_FOLDS = 3
-
-
-@dataclass(frozen=True)
-class PseudoLabels:
-    """Predicted types and how sure the classifier was.
-
-    Attributes
-    ----------
-    types : (N,) array of str
-    confidence : (N,) float array
-        Softmax of the one-versus-rest decision values at the predicted type: 1 / classes to 1. It orders
-        lesions by certainty; it is not a calibrated probability.
-    """
-
-    types: NDArray[np.str_]
-    confidence: NDArray[np.float64]
 
 
 class TypeClassifier:
@@ -39,13 +22,24 @@ class TypeClassifier:
     C nor gamma; C = 10 is ours, and `fit(..., patients=...)` chooses C among 1, 10, 100 by cross-validation
     in which no patient is on both sides.
 
+    The confidence is the softmax of the one-versus-rest decision values at the predicted type: 1 / classes
+    to 1. It orders lesions by certainty; it is no probability (`AbstainingLabeller` makes it one).
+
+    Parameters
+    ----------
+    penalty : float
+        C.
+    balanced : bool
+        Ours, off by default. Each seed weighs in inverse proportion to how common its type is, so that rare
+        types are found more often, at the cost of more wrong labels overall (docs/pseudo-labels.md).
+
     Source
     ------
     Sec. 4.3: "8-class RBF-kernel support vector machine (SVM) classifier".
     """
 
-    def __init__(self, penalty: float = 10.0) -> None:
-        self.penalty = penalty
+    def __init__(self, penalty: float = 10.0, *, balanced: bool = False) -> None:
+        self.penalty, self.balanced = penalty, balanced
         self._model: SVC | None = None
 
     def fit(
@@ -67,20 +61,10 @@ class TypeClassifier:
         NotEnoughDataError
             If fewer than two types occur among the seeds, or (with `patients`) fewer patients than folds.
         """
-        matrix = _matrix(features)
-        labels = np.asarray(types).astype(str)
-        if labels.shape != (len(matrix),):
-            raise ValueError(f"types: expected shape ({len(matrix)},), got {labels.shape}")
-        found = sorted(set(labels.tolist()) - {""})
-        if len(found) < 2 or (labels == "").any():
-            raise NotEnoughDataError(
-                "Type classifier", "seeds of at least two types, each seed typed",
-                f"{len(labels)} seeds, types {found}, {int((labels == '').sum())} untyped",
-                "Add typed lesions to the seed subset.",
-            )  # fmt: skip
+        matrix, labels = read_seeds(features, types)
         if patients is not None:
-            self.penalty = _choose_penalty(matrix, labels, np.asarray(patients))
-        self._model = _machine(self.penalty).fit(matrix, labels)
+            self.penalty = _choose_penalty(matrix, labels, np.asarray(patients), self.balanced)
+        self._model = _machine(self.penalty, self.balanced).fit(matrix, labels)
         return self
 
     @property
@@ -96,7 +80,7 @@ class TypeClassifier:
         features : (N, D) array
         """
         model = self._fitted()
-        matrix = _matrix(features)
+        matrix = read_features(features)
         if not len(matrix):
             return PseudoLabels(np.empty(0, dtype=np.str_), np.empty(0))
         decisions = np.asarray(model.decision_function(matrix), dtype=np.float64)
@@ -112,13 +96,16 @@ class TypeClassifier:
         return self._model
 
 
-def _machine(penalty: float) -> SVC:
+def _machine(penalty: float, balanced: bool) -> SVC:
     # break_ties makes the predicted class the one of the largest decision value, as `predict` here reads it.
-    return SVC(kernel="rbf", C=penalty, gamma="scale", decision_function_shape="ovr", break_ties=True)
+    return SVC(
+        kernel="rbf", C=penalty, gamma="scale", class_weight="balanced" if balanced else None,
+        decision_function_shape="ovr", break_ties=True,
+    )  # fmt: skip
 
 
 def _choose_penalty(
-    matrix: NDArray[np.float64], labels: NDArray[np.str_], patients: NDArray[np.generic]
+    matrix: NDArray[np.float64], labels: NDArray[np.str_], patients: NDArray[np.generic], balanced: bool
 ) -> float:
     count = len(np.unique(patients))
     if count < SEARCH_FOLDS:
@@ -127,14 +114,8 @@ def _choose_penalty(
             "Give more seeds, or call fit without patients.",
         )  # fmt: skip
     search = GridSearchCV(
-        _machine(1.0), {"C": list(SEARCHED_PENALTIES)}, cv=GroupKFold(SEARCH_FOLDS), scoring="accuracy"
-    )
+        _machine(1.0, balanced), {"C": list(SEARCHED_PENALTIES)}, cv=GroupKFold(SEARCH_FOLDS),
+        scoring="balanced_accuracy" if balanced else "accuracy",
+    )  # fmt: skip
     search.fit(matrix, labels, groups=patients)
     return float(search.best_params_["C"])
-
-
-def _matrix(features: ArrayLike) -> NDArray[np.float64]:
-    matrix = np.asarray(features, dtype=np.float64)
-    if matrix.ndim != 2:
-        raise ValueError(f"features: expected an array of shape (N, D), got {matrix.shape}")
-    return matrix

@@ -1,0 +1,56 @@
+"""Which labeller spreads types from seeds best, on what feature, and what abstaining buys (ADR 8).
+
+    python benchmarks/pseudo_labels.py [--data ../shared/data] [--workspace W [--truth truth.csv]] [--full]
+
+Data: `deeplesion_metadata_val` (2,617 typed real marks; location and size only) with seeds of 5 % (and, with
+--full, 50 %) of the patients; the 27 real marks of `deeplesion_mini` and those with images beside them, each
+patient left out once; a workspace, where given. Seeds and pool never share a patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from labelling import deeplesion_marks, metadata, print_abstention, print_trial, workspace_marks
+from provenance import add_data_argument, print_header
+
+RANDOM_SEEDS = 5
+ABSTAINING = ["RBF-SVM (paper, default)", "RBF-SVM, sure where neighbours agree", "10 nearest seeds"]
+
+
+def measure_metadata(release: Path, shares: list[float]) -> None:
+    data = metadata(release)
+    for share in shares:
+        print_trial(data, share, RANDOM_SEEDS)
+    for wanted in (0.8, 0.9):
+        print_abstention(data, shares[-1], RANDOM_SEEDS, wanted, ABSTAINING)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_data_argument(parser)
+    parser.add_argument("--workspace", type=Path, help="a workspace after `embed`")
+    parser.add_argument("--truth", type=Path, help="the phantom's truth.csv: types of every mark")
+    parser.add_argument("--full", action="store_true", help="half the patients as seeds too (minutes)")
+    options = parser.parse_args()
+    print_header()
+    release, mini = options.data / "deeplesion_metadata_val", options.data / "deeplesion_mini"
+    if not (release / "DL_info.csv").exists() and not (mini / "DL_info.csv").exists():
+        print(f"real marks skipped: none in {options.data.name}/; give --data DIR")
+    if (mini / "DL_info.csv").exists():
+        more = options.data / "deeplesion"
+        print_trial(deeplesion_marks([mini] + [more] * (more / "DL_info.csv").exists()), None, 0)
+    if (release / "DL_info.csv").exists():
+        measure_metadata(release, [0.05, 0.5] if options.full else [0.05])
+
+    if options.workspace:
+        data = workspace_marks(options.workspace, options.truth)
+        print_trial(data, 0.25, RANDOM_SEEDS)
+        print_abstention(data, 0.25, RANDOM_SEEDS, 0.8, ABSTAINING[:1])
+
+
+if __name__ == "__main__":
+    main()
