@@ -4,15 +4,25 @@
 
 Data: `deeplesion_metadata_val` (2,617 typed real marks; location and size only) with seeds of 5 % (and, with
 --full, 50 %) of the patients; the 27 real marks of `deeplesion_mini` and those with images beside them, each
-patient left out once; a workspace, where given. Seeds and pool never share a patient.
+patient left out once, with VGG-16 too where LESIONGRAPH_VGG16_WEIGHTS names its file; a workspace, where given.
+Seeds and pool never share a patient. With --truth also the labels before and after the workspace's refinement.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
-from labelling import deeplesion_marks, metadata, print_abstention, print_trial, workspace_marks
+from labelling import (
+    deeplesion_marks,
+    metadata,
+    print_abstention,
+    print_refinement,
+    print_trial,
+    workspace_marks,
+)
+from lesiongraph.embedding import WEIGHTS_ENV, load_narrow, load_vgg16
 from provenance import add_data_argument, print_header
 
 RANDOM_SEEDS = 5
@@ -32,7 +42,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_data_argument(parser)
-    parser.add_argument("--workspace", type=Path, help="a workspace after `embed`")
+    parser.add_argument("--workspace", type=Path, help="a workspace after `train` and `embed`")
     parser.add_argument("--truth", type=Path, help="the phantom's truth.csv: types of every mark")
     parser.add_argument("--full", action="store_true", help="half the patients as seeds too (minutes)")
     options = parser.parse_args()
@@ -42,7 +52,9 @@ def main() -> None:
         print(f"real marks skipped: none in {options.data.name}/; give --data DIR")
     if (mini / "DL_info.csv").exists():
         more = options.data / "deeplesion"
-        print_trial(deeplesion_marks([mini] + [more] * (more / "DL_info.csv").exists()), None, 0)
+        sources = [mini] + [more] * (more / "DL_info.csv").exists()
+        for trunk in [load_narrow()] + [load_vgg16()] * (WEIGHTS_ENV in os.environ):
+            print_trial(deeplesion_marks(sources, trunk), None, 0)
     if (release / "DL_info.csv").exists():
         measure_metadata(release, [0.05, 0.5] if options.full else [0.05])
 
@@ -50,6 +62,8 @@ def main() -> None:
         data = workspace_marks(options.workspace, options.truth)
         print_trial(data, 0.25, RANDOM_SEEDS)
         print_abstention(data, 0.25, RANDOM_SEEDS, 0.8, ABSTAINING[:1])
+        if options.truth:
+            print_refinement(options.workspace, options.truth)
 
 
 if __name__ == "__main__":

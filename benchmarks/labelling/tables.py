@@ -9,7 +9,7 @@ import pandas as pd
 
 from labelling.trial import Data
 from lesiongraph.cues import location_vectors
-from lesiongraph.embedding import initial_from_maps, load_narrow, pooled_maps
+from lesiongraph.embedding import Trunk, initial_from_maps, pooled_maps
 from lesiongraph.imaging import cut_patch
 from lesiongraph.lesion import KEPT, BoundingBox
 from lesiongraph.mining import mine_sources, open_series
@@ -33,8 +33,8 @@ def metadata(release: Path) -> Data:
     return _data(release.name, lesions, features)
 
 
-def deeplesion_marks(sources: list[Path]) -> Data:
-    """Typed marks with an image, and the initial feature of the packaged narrow trunk."""
+def deeplesion_marks(sources: list[Path], trunk: Trunk) -> Data:
+    """Typed marks with an image, and the initial feature of a trunk."""
     mined = mine_sources(sources)
     lesions = _typed(mined.lesions[(mined.lesions.status == KEPT) & (mined.lesions.slice_index >= 0)])
     patches = []
@@ -44,9 +44,13 @@ def deeplesion_marks(sources: list[Path]) -> Data:
         its = its.sort_values("slice_index")
         box = BoundingBox(row.x0, row.y0, row.x1, row.y1)
         patches.append(cut_patch(open_series(one, its), one, its, row.slice_index, box, ImagingRecipe()))
-    initial = initial_from_maps(pooled_maps(patches, load_narrow()))
+    initial = initial_from_maps(pooled_maps(patches, trunk))
     location = location_vectors(lesions[["x_stated", "y_stated", "z_stated"]].to_numpy(float))
-    return _data(" + ".join(one.name for one in sources), lesions, _blocks(initial, location, lesions))
+    return _data(
+        " + ".join(one.name for one in sources) + f", {trunk.variant.name}",
+        lesions,
+        _blocks(initial, location, lesions),
+    )
 
 
 def workspace_marks(path: Path, truth: Path | None) -> Data:
@@ -54,14 +58,19 @@ def workspace_marks(path: Path, truth: Path | None) -> Data:
     vectors = read_vectors(Workspace(path), "initial", "ours")
     lesions = vectors.lesions
     if truth is not None:
-        table = pd.read_csv(truth, dtype=str).fillna("").drop_duplicates("tracking_uid")
-        known = table[table.tracking_uid != ""].set_index("tracking_uid").type
-        lesions = lesions.assign(type=lesions.tracking_uid.map(known).fillna(""))
+        lesions = lesions.assign(type=true_types(lesions, truth))
     kept = ((lesions.type != "") & lesions[["lx", "ly", "lz"]].notna().all(axis=1)).to_numpy()
     print(f"workspace: {len(lesions)} lesions, {int((~kept).sum())} left out without type or location")
     lesions = lesions[kept]
     location = location_vectors(lesions[["lx", "ly", "lz"]].to_numpy(float))
     return _data("workspace", lesions, _blocks(vectors.matrix[kept], location, lesions))
+
+
+def true_types(lesions: pd.DataFrame, truth: Path) -> np.ndarray:
+    """Return the phantom's type of each mark, by tracking UID; empty where the truth does not name it."""
+    table = pd.read_csv(truth, dtype=str).fillna("").drop_duplicates("tracking_uid")
+    known = table[table.tracking_uid != ""].set_index("tracking_uid").type
+    return lesions.tracking_uid.map(known).fillna("").to_numpy(str)
 
 
 def _blocks(

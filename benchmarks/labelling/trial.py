@@ -83,7 +83,7 @@ def print_trial(data: Data, share: float | None, random_seeds: int) -> None:
 
 
 def print_abstention(data: Data, share: float, random_seeds: int, wanted: float, methods: list[str]) -> None:
-    """Print what a threshold chosen on the seeds reaches on the pool."""
+    """Print what a threshold chosen on the seeds reaches on the pool, and the types missing in some deal."""
     deals = list(data.deals(share, random_seeds))
     _print_head(data, share, deals)
     print(f"wanted precision {wanted:.0%}, threshold by cross-validation on the seeds by patient")
@@ -96,13 +96,14 @@ def print_abstention(data: Data, share: float, random_seeds: int, wanted: float,
             rows = [_abstain(data, feature, seeds, METHODS[method], wanted) for seeds in deals]
             reached = [row for row in rows if row is not None]
             if not reached:
-                print(f"| {feature} | {method} | not reached in any of {len(rows)} deals | | | | |")
+                print(f"| {feature} | {method} | 0 of {len(rows)} | | | | | |")
                 continue
             table = np.array([row[:4] for row in reached])
             silent = sorted({name for row in reached for name in row[4]})
-            missed = f"; not reached in {len(rows) - len(reached)} deals" * (len(reached) < len(rows))
-            cells = [_cell(table[:, i]) for i in range(3)] + [", ".join(silent) or "–", _cell(table[:, 3])]
-            print(f"| {feature} | {method}{missed} | {' | '.join(cells)} |", flush=True)
+            cells = [_cell(table[:, i]) for i in range(4)] + [", ".join(silent) or "–"]
+            print(
+                f"| {feature} | {method} | {len(reached)} of {len(rows)} | {' | '.join(cells)} |", flush=True
+            )
 
 
 def _abstain(
@@ -153,6 +154,9 @@ def _print_head(data: Data, share: float | None, deals: list[NDArray[np.bool_]])
 
 
 def _cell(values: NDArray[np.float64], *, sign: bool = False) -> str:
+    values = values[np.isfinite(values)]  # a pool without any label has no share that is right
+    if not len(values):
+        return "–"
     mean = f"{100 * values.mean():{'+' if sign else ''}.1f}"
     spread = values.std(ddof=1) if len(values) > 1 else math.nan
     return mean if math.isnan(spread) else f"{mean} ± {100 * spread:.1f}"

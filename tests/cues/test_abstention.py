@@ -31,6 +31,15 @@ def seeds(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack([given, confidence, patients], axis=1), Oracle.names[truth], patients
 
 
+def wilson(share: float, n: int) -> float:
+    """The p below `share` that lies one standard error sqrt(p (1 − p) / n) from it, by bisection."""
+    low, high = 0.0, share
+    for _ in range(60):
+        p = (low + high) / 2
+        low, high = (p, high) if share - p > np.sqrt(p * (1 - p) / n) else (low, p)
+    return low
+
+
 def test_no_seed_is_labelled_by_a_labeller_that_saw_its_patient() -> None:
     features, types, patients = seeds()
     Oracle.seen.clear()
@@ -48,7 +57,8 @@ def test_the_threshold_is_the_lowest_that_reaches_the_wanted_precision() -> None
     every = labeller.predict_all(features)
     right = every.types == types
     precision = {t: right[every.confidence >= t].mean() for t in every.confidence}
-    assert labeller.threshold == pytest.approx(min(t for t, share in precision.items() if share >= 0.8))
+    safe = {t: wilson(share, int((every.confidence >= t).sum())) for t, share in precision.items()}
+    assert labeller.threshold == pytest.approx(min(t for t, bound in safe.items() if bound >= 0.8))
     assert labeller.seed_precision == pytest.approx(precision[labeller.threshold])
     given = labeller.predict(features).types != ""
     assert labeller.seed_coverage == pytest.approx(given.mean())
@@ -77,9 +87,11 @@ def test_a_misleading_confidence_does_not_turn_the_order_round() -> None:
 def test_labels_that_are_all_right_are_still_not_certain() -> None:
     features, types, patients = seeds(8)
     features[:, 0] = (types == "lung").astype(float)
-    labeller = AbstainingLabeller(Oracle, 1.0).fit(features, types, patients=patients)
+    labeller = AbstainingLabeller(Oracle, 0.85).fit(features, types, patients=patients)
     assert labeller.predict_all(features).confidence == pytest.approx(np.full(8, 9 / 10))
     assert labeller.seed_coverage == 1
+    with pytest.raises(NotEnoughDataError, match="89%"):  # eight of eight are no proof of nine in ten
+        AbstainingLabeller(Oracle, 0.9).fit(features, types, patients=patients)
 
 
 def test_a_type_that_is_always_abstained_is_named() -> None:

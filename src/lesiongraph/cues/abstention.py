@@ -22,8 +22,9 @@ class AbstainingLabeller:
 
     The seeds are labelled by cross-validation in which no patient is on both sides. Those labels and
     whether they are right give (1) the probability of being right as a logistic function of the confidence
-    and (2) the lowest threshold above which at least `wanted_precision` of the seeds' labels are right. A
-    type with seeds in one patient only cannot be right there; it counts as wrong, as it would elsewhere.
+    and (2) the lowest threshold above which the share that is right is at least `wanted_precision`, less one
+    standard error (Wilson): two labels out of two are no proof. A type with seeds in one patient only cannot
+    be right there; it counts as wrong, as it would elsewhere.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ class AbstainingLabeller:
 
     Source
     ------
-    Ours; the logistic function is Platt's (1999), fitted to being right instead of to one class.
+    Ours; the logistic function is Platt's (1999), fitted to being right instead of to one class; the lower
+    bound is Wilson's (1927).
     """
 
     def __init__(self, make: Callable[[], TypeLabeller], wanted_precision: float) -> None:
@@ -104,11 +106,13 @@ class AbstainingLabeller:
 
     def _choose_threshold(self, truth: NDArray[np.str_], labels: PseudoLabels) -> None:
         curve = coverage_curve(truth, labels)
-        enough = np.flatnonzero(curve.precision >= self.wanted_precision)
+        safe = _lower_bound(curve.precision, np.rint(curve.coverage * len(truth)))
+        enough = np.flatnonzero(safe >= self.wanted_precision)
         if not len(enough):
             raise NotEnoughDataError(
                 "Abstention", f"a threshold above which {self.wanted_precision:.0%} of the labels are right",
-                f"at most {curve.precision.max():.0%}", "Want a lower precision, or give more seeds.",
+                f"at most {safe.max():.0%}, less one standard error",
+                "Want a lower precision, or give more seeds.",
             )  # fmt: skip
         chosen = enough[-1]
         self.threshold = float(curve.thresholds[chosen])
@@ -147,6 +151,14 @@ def label_left_out(
         found = make().fit(matrix[known], labels[known]).predict(matrix[held])
         given[held], confidence[held] = found.types, found.confidence
     return PseudoLabels(given.astype(np.str_), confidence)
+
+
+def _lower_bound(shares: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Wilson's interval of a share, its lower end, one standard error wide."""
+    middle = shares + 1 / (2 * counts)
+    width = np.sqrt(shares * (1 - shares) / counts + 1 / (4 * counts**2))
+    bound: NDArray[np.float64] = (middle - width) / (1 + 1 / counts)
+    return bound
 
 
 def _calibrate(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
