@@ -4,8 +4,8 @@
 
 Data: `deeplesion_metadata_val` (2,617 typed real marks; location and size only) with seeds of 5 % (and, with
 --full, 50 %) of the patients; the 27 real marks of `deeplesion_mini` and those with images beside them, each
-patient left out once, with VGG-16 too where LESIONGRAPH_VGG16_WEIGHTS names its file; a workspace, where given.
-Seeds and pool never share a patient. With --truth also the labels before and after the workspace's refinement.
+patient left out once, with VGG-16 too where LESIONGRAPH_VGG16_WEIGHTS names its file; a workspace, where
+given, and with --truth the labels before and after its refinement. Seeds and pool never share a patient.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def main() -> None:
     if (mini / "DL_info.csv").exists():
         more = options.data / "deeplesion"
         sources = [mini] + [more] * (more / "DL_info.csv").exists()
-        for trunk in [load_narrow()] + [load_vgg16()] * (WEIGHTS_ENV in os.environ):
-            print_trial(deeplesion_marks(sources, trunk), None, 0)
+        for load in [load_narrow] + [load_vgg16] * (WEIGHTS_ENV in os.environ):
+            print_trial(deeplesion_marks(sources, load()), None, 0)
     if (release / "DL_info.csv").exists():
         measure_metadata(release, [0.05, 0.5] if options.full else [0.05])
 
