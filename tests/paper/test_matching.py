@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lesiongraph.graph import match_lesions
+from lesiongraph.graph import CostWeights, LesionCues, MutualNearest, match_by_cost, match_lesions
 from lesiongraph.graph.algorithm1 import complete_graph, exclude, merge, threshold
 
 
@@ -171,3 +171,17 @@ def test_two_lesions_of_one_study_are_never_joined_by_an_edge() -> None:
     embeddings, studies = [[0.0], [0.15]], [1, 1]
     assert match_lesions(embeddings, studies, 0.1, 0.3).groups.tolist() == [0, 1]
     assert match_lesions(embeddings, studies, 0.1, 0.3, same_study_edges=True).groups.tolist() == [0, 0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(patients(ties=False))
+def test_mutual_nearest_by_distance_is_lines_3_and_4(data) -> None:
+    """ADR 7: on the embedding's distance alone the first of the other matchers is Algorithm 1."""
+    embeddings, studies, t1, t2 = data
+    wanted = printed_algorithm(embeddings.tolist(), studies, t1, t2, same_study_edges=False)
+    weights = CostWeights(appearance_sd=1.0)
+    found = match_by_cost(
+        LesionCues(embeddings), [0] * len(studies), studies, MutualNearest(), t2, merge_limit=t1,
+        weights=weights,
+    )  # fmt: skip
+    assert partition(found.groups) == wanted

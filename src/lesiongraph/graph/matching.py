@@ -94,21 +94,26 @@ class MatchResult:
 
 
 @dataclass(frozen=True)
-class _Edges:
+class Edges:
+    """Pairs of nodes or lesions and what lies between them."""
+
     ends: Ints  # (E, 2)
     lengths: Floats  # (E,)
 
     @staticmethod
-    def none() -> _Edges:
-        return _Edges(np.empty((0, 2), dtype=np.int64), np.empty(0))
+    def none() -> Edges:
+        """No edge."""
+        return Edges(np.empty((0, 2), dtype=np.int64), np.empty(0))
 
-    def and_more(self, ends: Ints, lengths: Floats) -> _Edges:
-        return _Edges(np.concatenate([self.ends, ends]), np.concatenate([self.lengths, lengths]))
+    def and_more(self, ends: Ints, lengths: Floats) -> Edges:
+        """These edges and some more."""
+        return Edges(np.concatenate([self.ends, ends]), np.concatenate([self.lengths, lengths]))
 
-    def ascending(self) -> _Edges:
+    def ascending(self) -> Edges:
+        """First end below second, in ascending order."""
         ends = np.sort(self.ends, axis=1)
         order = np.lexsort((ends[:, 1], ends[:, 0]))
-        return _Edges(ends[order], self.lengths[order])
+        return Edges(ends[order], self.lengths[order])
 
 
 def match_lesions(
@@ -168,9 +173,9 @@ def match_lesions(
     edges, distances = exclude(edges, distances, node_studies, ties=ties)
     groups = extract(edges, len(node_vectors))[nodes]
     back = np.argsort(canonical)
-    merged = _Edges(canonical[close_pairs], close_distances)
-    kept = _Edges(edges, distances)
-    return _in_input_order(groups[back], nodes[back], kept, merged, (complete - close, close - len(edges)))
+    merged = Edges(canonical[close_pairs], close_distances)
+    kept = Edges(edges, distances)
+    return in_input_order(groups[back], nodes[back], kept, merged, (complete - close, close - len(edges)))
 
 
 def match_patients(
@@ -206,7 +211,7 @@ def match_patients(
             f"{len(study_array)} studies"
         )
     groups, nodes = np.zeros(len(vectors), dtype=np.int64), np.zeros(len(vectors), dtype=np.int64)
-    kept, merged, removed = _Edges.none(), _Edges.none(), np.zeros(2, dtype=np.int64)
+    kept, merged, removed = Edges.none(), Edges.none(), np.zeros(2, dtype=np.int64)
     next_group = next_node = 0
     for rows in rows_by_value(owners):
         part = match_lesions(
@@ -218,7 +223,7 @@ def match_patients(
         merged = merged.and_more(rows[part.merge_edges], part.merge_distances)
         removed += (part.thresholded, part.excluded)
         next_group, next_node = int(groups[rows].max()) + 1, int(nodes[rows].max()) + 1
-    return _in_input_order(groups, nodes, kept, merged, (int(removed[0]), int(removed[1])))
+    return in_input_order(groups, nodes, kept, merged, (int(removed[0]), int(removed[1])))
 
 
 def rows_by_value(values: ArrayLike) -> list[Ints]:
@@ -229,14 +234,14 @@ def rows_by_value(values: ArrayLike) -> list[Ints]:
     return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
 
 
-def _in_input_order(
-    groups: Ints, nodes: Ints, kept: _Edges, merged: _Edges, removed: tuple[int, int]
+def in_input_order(
+    groups: Ints, nodes: Ints, kept: Edges, merged: Edges, removed: tuple[int, int]
 ) -> MatchResult:
     """Renumber groups and nodes by first appearance, and the edges with them."""
     new_nodes = renumber(nodes)
     translation = np.zeros(int(nodes.max(initial=-1)) + 1, dtype=np.int64)
     translation[nodes] = new_nodes
-    kept = _Edges(translation[kept.ends], kept.lengths).ascending()
+    kept = Edges(translation[kept.ends], kept.lengths).ascending()
     merged = merged.ascending()
     return MatchResult(
         renumber(groups), new_nodes, kept.ends, kept.lengths, merged.ends, merged.lengths, *removed
