@@ -87,10 +87,8 @@ def print_abstention(data: Data, share: float, random_seeds: int, wanted: float,
     deals = list(data.deals(share, random_seeds))
     _print_head(data, share, deals)
     print(f"wanted precision {wanted:.0%}, threshold by cross-validation on the seeds by patient")
-    print(
-        "| feature | method | on the seeds | on the pool | pool labelled | types never given | calibration |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    print("| feature | method | reached in | right, seeds | right, pool | labelled | too sure by | missing |")
+    print("|---|---|---|---|---|---|---|---|")
     for feature in data.features:
         for method in methods:
             rows = [_abstain(data, feature, seeds, METHODS[method], wanted) for seeds in deals]
