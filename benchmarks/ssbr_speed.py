@@ -108,7 +108,8 @@ def uncompressed(folder: Path, target: Path, most: int = 24) -> Path:
     """Copy some slices of a series without compression: what reading costs beside the codec."""
     for path in sorted(path for path in folder.iterdir() if path.suffix == ".dcm")[:most]:
         header = dcmread(path)
-        header.decompress()
+        if header.file_meta.TransferSyntaxUID.is_compressed:
+            header.decompress()
         header.save_as(target / path.name)
     return target
 
