@@ -25,16 +25,15 @@ from labelling import (
 from lesiongraph.embedding import WEIGHTS_ENV, load_narrow, load_vgg16
 from provenance import add_data_argument, print_header
 
-RANDOM_SEEDS = 5
 ABSTAINING = ["RBF-SVM (paper, default)", "RBF-SVM, sure where neighbours agree", "10 nearest seeds"]
 
 
-def measure_metadata(release: Path, shares: list[float]) -> None:
+def measure_metadata(release: Path, shares: list[float], deals: int) -> None:
     data = metadata(release)
     for share in shares:
-        print_trial(data, share, RANDOM_SEEDS)
+        print_trial(data, share, deals)
     for wanted in (0.8, 0.9):
-        print_abstention(data, shares[-1], RANDOM_SEEDS, wanted, ABSTAINING)
+        print_abstention(data, shares[-1], deals, wanted, ABSTAINING)
 
 
 def main() -> None:
@@ -45,6 +44,7 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="a workspace after `train` and `embed`")
     parser.add_argument("--truth", type=Path, help="the phantom's truth.csv: types of every mark")
     parser.add_argument("--full", action="store_true", help="half the patients as seeds too (minutes)")
+    parser.add_argument("--deals", type=int, default=5, help="random deals into seeds and pool")
     options = parser.parse_args()
     print_header()
     release, mini = options.data / "deeplesion_metadata_val", options.data / "deeplesion_mini"
@@ -56,12 +56,12 @@ def main() -> None:
         for load in [load_narrow] + [load_vgg16] * (WEIGHTS_ENV in os.environ):
             print_trial(deeplesion_marks(sources, load()), None, 0)
     if (release / "DL_info.csv").exists():
-        measure_metadata(release, [0.05, 0.5] if options.full else [0.05])
+        measure_metadata(release, [0.05, 0.5] if options.full else [0.05], options.deals)
 
     if options.workspace:
         data = workspace_marks(options.workspace, options.truth)
-        print_trial(data, 0.25, RANDOM_SEEDS)
-        print_abstention(data, 0.25, RANDOM_SEEDS, 0.8, ABSTAINING[:1])
+        print_trial(data, 0.25, options.deals)
+        print_abstention(data, 0.25, options.deals, 0.8, ABSTAINING[:1])
         if options.truth:
             print_refinement(options.workspace, options.truth)
 
