@@ -130,9 +130,9 @@ def test_what_the_header_says_is_compared(given_term, found, said):
 
 
 def test_three_classes_by_two_thresholds():
-    z = [0.05, 0.39, 0.4, 0.59, 0.6, 0.99]
+    z = [0.05, 0.39, 0.4, 0.59, 0.6, 0.99, np.nan]
     assert ruler_atlas().three_class(z).tolist() == [
-        "chest", "chest", "abdomen", "abdomen", "pelvis", "pelvis",
+        "chest", "chest", "abdomen", "abdomen", "pelvis", "pelvis", "",
     ]  # fmt: skip
 
 

@@ -120,7 +120,9 @@ def test_a_gap_and_slices_at_one_place_are_named_and_harm_nothing():
 
 
 @pytest.mark.parametrize(
-    "position", [None, [0.0] * 5, [np.nan] * 5, [0.0, np.inf, 1, 2, 3]], ids=["none", "zero", "nan", "inf"]
+    "position",
+    [None, [0.0] * 5, [0.0, 1e-9, 2e-9, 3e-9, 4e-9], [np.nan] * 5, [0.0, np.inf, 1, 2, 3]],
+    ids=["none", "zero", "rounding", "nan", "inf"],
 )
 def test_no_usable_spacing_keeps_each_slices_own_z(position):
     scores = [0.6, 0.9, 0.7, 1.1, 1.0]
@@ -169,6 +171,15 @@ def test_an_even_grey_and_air_are_no_body():
     assert shows_patient(np.concatenate([grey, 0 * grey, slices_scoring([1.0])])).tolist() == [
         False, False, True,
     ]  # fmt: skip
+
+
+def test_a_series_of_air_is_no_single_slice():
+    air = np.zeros((6, 16, 16), np.uint8)
+    found = locate_series(Ruler(), air, np.arange(6) * 5.0, ruler_atlas())
+    assert found.flags == ()
+    assert set(found.flag) == {"no body"}
+    one_shown = np.concatenate([air, slices_scoring([1.0])])
+    assert locate_series(Ruler(), one_shown, np.arange(7) * 5.0).flags == ("single slice",)
 
 
 def test_z_rises_strictly_with_the_score_and_has_no_plateau():

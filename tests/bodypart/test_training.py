@@ -210,6 +210,12 @@ def test_uneven_thinning_is_made_even():
     assert volume.slices[:, 0, 0].tolist() == [0, 1, 2, 4, 6, 7, 8]
 
 
+def test_of_slices_at_one_place_the_first_counts():
+    (volume,) = training_volumes(numbered(6), np.array([0.0, 0, 5, 5, 10, 10]))
+    assert (volume.slices[:, 0, 0].tolist(), volume.interval_mm) == ([0, 2, 4], 5.0)
+    assert training_volumes(numbered(3), np.zeros(3)) == []
+
+
 def test_unknown_positions_leave_the_interval_unknown():
     (volume,) = training_volumes(numbered(3), np.array([0, np.nan, 2]))
     assert np.isnan(volume.interval_mm)

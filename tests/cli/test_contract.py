@@ -245,6 +245,8 @@ def test_a_stage_runs_again_when_its_input_has_grown(cli, tmp_path):
         (("evaluate", "--split", "dev"), 2, "train, val, test"),
         (("locate", "--fit", "--weights", "x"), 2, "one of the two"),
         (("locate", "--fit", "--design", "x"), 2, "expected compact or paper"),
+        (("locate", "--design", "paper"), 2, "give --fit too"),
+        (("locate", "--steps", "5"), 2, "give --fit too"),
         (("search", "L-1", "-k", "0"), 2, "-k"),
         (("phantom", "--patients", "3"), 2, "--out"),
         (("catalogue",), 1, "lesiongraph mine"),

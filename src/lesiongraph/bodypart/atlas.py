@@ -223,9 +223,11 @@ class Atlas:
         return term_of(self.regions_between(z_low, z_high))
 
     def three_class(self, z: ArrayLike) -> NDArray[np.str_]:
-        """Return chest, abdomen or pelvis for each z (n,): two thresholds (paper, Sec. 4.1)."""
+        """Return chest, abdomen or pelvis for each z (n,): two thresholds (paper, Sec. 4.1); "" for NaN."""
         borders = [self.regions[i].z_to for i in (2, 3)]
-        return np.array(("chest", "abdomen", "pelvis"))[np.searchsorted(borders, np.asarray(z), side="right")]
+        values = np.asarray(z, dtype=np.float64)
+        named = np.array(("chest", "abdomen", "pelvis"))[np.searchsorted(borders, values, side="right")]
+        return np.where(np.isnan(values), "", named)
 
     def z_sd(self, span_mm: ArrayLike = 0.0, residual_z: ArrayLike = np.nan) -> NDArray[np.float64]:
         """Return the expected error of z, with what an alignment left over."""

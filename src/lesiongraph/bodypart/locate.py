@@ -105,7 +105,7 @@ def locate_series(
     SeriesScores
         confidence = series x slice, where
         series = 0.4 for slices that stand alone; else r^2, halved for an implausible slope, 0.6 for a short
-        series, 0.1 if upside down; halved where no slice is as wide as a trunk;
+        series, 0.1 if upside down; halved where hardly a slice is as wide as a trunk;
         slice = exp(-d^2 / 2) with d the distance from the refitted line in units of 80 mm (by the model's
         typical rise a mm), halved outside the trained range or in a small view, 0.1 of it for a head or a
         slice too narrow for its z, 0 where no body is seen.
@@ -135,7 +135,7 @@ def locate_scores(
     """
     position = usable_positions(position_mm, len(score))
     if position is None or body.sum() < 2:
-        fit = unfitted(score, several=position is None and len(score) > 1)
+        fit = unfitted(score, body, placed=position is not None)
     else:
         fit = fit_line(score, position, body, model.score_per_mm)
     return _assembled(model, score, fit, body, atlas)

@@ -46,9 +46,11 @@ class SeriesFit:
     alone: bool = True
 
 
-def unfitted(score: NDArray[np.float64], several: bool) -> SeriesFit:
-    """Slices that stand alone; `several` of them: their spacing is unknown."""
-    reason = (NO_SPACING if several else SINGLE,) if len(score) else ()
+def unfitted(score: NDArray[np.float64], body: NDArray[np.bool_], *, placed: bool) -> SeriesFit:
+    """Slices that stand alone: one, one that shows a body, or (not `placed`) several at unknown places."""
+    reason: tuple[str, ...] = (SINGLE,) if len(score) == 1 or body.any() else ()
+    if len(score) > 1 and not placed:
+        reason = (NO_SPACING,)
     return SeriesFit(score.copy(), trust=_ALONE, flags=reason)
 
 
@@ -59,7 +61,7 @@ def usable_positions(position_mm: ArrayLike | None, n: int) -> NDArray[np.float6
     position = np.asarray(position_mm, dtype=np.float64)
     if position.shape != (n,):
         raise ValueError(f"position_mm: expected shape ({n},), got {position.shape}")
-    if not np.isfinite(position).all() or (n > 1 and np.ptp(position) == 0):
+    if not np.isfinite(position).all() or (n > 1 and np.ptp(position) <= _SAME_MM):
         return None
     return position
 
@@ -70,7 +72,7 @@ def fit_line(
     """Fit one robust line through the slices that show a body."""
     seen = np.flatnonzero(body)
     span = float(np.ptp(position[seen]))
-    if span == 0:
+    if span <= _SAME_MM:
         return SeriesFit(score.copy(), trust=_ALONE, flags=(SINGLE,))
     own, r = theil_sen_slope(position[seen], score[seen]), _r(position[seen], score[seen])
     own_line = own * position[seen]
@@ -101,7 +103,7 @@ def _about_positions(position: NDArray[np.float64]) -> tuple[str, ...]:
     """Say what is odd about the distances of neighbouring slices."""
     gaps = np.diff(np.sort(position))
     apart = gaps[gaps > _SAME_MM]
-    missing = apart.max() > max(_GAP_MM, _GAP_FACTOR * float(np.median(apart)))
+    missing = len(apart) > 0 and apart.max() > max(_GAP_MM, _GAP_FACTOR * float(np.median(apart)))
     return ((GAP,) if missing else ()) + ((DUPLICATES,) if len(apart) < len(gaps) else ())
 
 

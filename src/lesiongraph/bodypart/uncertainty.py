@@ -1,4 +1,8 @@
-"""How far a z may be off: three constants, fitted to errors on patients left out."""
+"""How far a z may be off: three constants, fitted to errors against landmarks' mean z in other patients.
+
+Only the mean leaves the patient out: the model may have been trained on him (`build_atlas.py` prints the
+errors of unseen patients apart).
+"""
 
 from __future__ import annotations
 

@@ -94,7 +94,8 @@ def training_volumes(series: TrainingVolume, position_mm: NDArray[np.float64]) -
     """Cut a series into volumes of equidistant slices, which Eq. 2 asks for.
 
     A gap of more than 2.1 times the usual interval ends a volume (DeepLesion's series are pieces); within
-    one, where slices were thinned out unevenly, those nearest to a grid of the widest gap are taken.
+    one, where slices were thinned out unevenly, those nearest to a grid of the widest gap are taken. Of
+    slices at one place the first is taken; a series that lies all at one place gives no volume.
 
     Parameters
     ----------
@@ -107,7 +108,9 @@ def training_volumes(series: TrainingVolume, position_mm: NDArray[np.float64]) -
     if len(everything) < 2 or not np.isfinite(position_mm).all():
         return [series.chosen(everything, float("nan"))]
     gaps = np.diff(position_mm)
-    breaks = np.flatnonzero(gaps > 2.1 * np.median(gaps)) + 1
+    if not (gaps > 0).any():
+        return []
+    breaks = np.flatnonzero(gaps > 2.1 * np.median(gaps[gaps > 0])) + 1
     volumes = []
     for run in np.split(everything, breaks):
         step = float(np.diff(position_mm[run]).max()) if len(run) > 1 else 0.0

@@ -22,8 +22,9 @@ def locate(
     fit: Annotated[bool, typer.Option("--fit", help="Train SSBR on the workspace's own volumes.")] = False,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps with --fit.")] = None,
     design: Annotated[
-        str, typer.Option("--design", help="With --fit: compact (as packaged) or paper (VGG-16, Eq. 2).")
-    ] = "compact",
+        str | None,
+        typer.Option("--design", help="With --fit: compact (as packaged, default) or paper (VGG-16, Eq. 2)."),
+    ] = None,
     all_series: Annotated[
         bool, typer.Option("--all-series", help="Also say what series without a lesion show.")
     ] = False,
@@ -36,21 +37,23 @@ def locate(
     x and y from the body mask, z from SSBR (the packaged weights unless --weights or --fit says otherwise),
     with its expected error and region; for each series DICOM's term for what it shows, and flags.
     """
-    from lesiongraph.bodypart import DESIGNS
+    from lesiongraph.bodypart import COMPACT_DESIGN, DESIGNS
     from lesiongraph.errors import UsageError
     from lesiongraph.pipeline.locate import locate as run
     from lesiongraph.workspace import Workspace
 
     if fit and weights is not None:
         raise UsageError("--fit trains new weights and --weights names old ones: give one of the two.")
-    if design not in DESIGNS:
+    if not fit and (design is not None or steps is not None):
+        raise UsageError("--design and --steps say how to train: give --fit too, or leave them out.")
+    if design is not None and design not in DESIGNS:
         raise UsageError(f"--design {design}: expected {' or '.join(sorted(DESIGNS))}.")
     with progress() as callback:
         report = run(
             Workspace(workspace),
             weights=weights,
             fit_steps=(steps or 0) if fit else None,
-            fit_design=DESIGNS[design],
+            fit_design=COMPACT_DESIGN if design is None else DESIGNS[design],
             all_series=all_series,
             rng_seed=seed,
             workers=workers,

@@ -174,7 +174,9 @@ class PictureReader:
                 wide = image.mode.startswith("I")
                 stored = np.asarray(image if wide else image.convert("L"))
         except (OSError, SyntaxError, ValueError) as error:
-            raise UnreadableImageError(self._path, str(error)) from error
+            # without the path, so that equal causes are counted together
+            cause = str(error).replace(f" {str(self._path)!r}", "")
+            raise UnreadableImageError(self._path, cause) from error
         # a 16-bit picture is taken for one of DeepLesion's
         hu = hu_from_16bit(stored) if wide else hu_from_8bit(stored, *self._window_hu)
         return np.repeat(hu[None], len(slice_indices), axis=0)

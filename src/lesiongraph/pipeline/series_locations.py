@@ -11,6 +11,8 @@ from lesiongraph.bodypart import HEAD, NO_TRUNK, Atlas, SeriesScores, SsbrModel,
 from lesiongraph.errors import WeightsError
 from lesiongraph.workspace import RunReport, Workspace
 
+NOT_READ = "no slice could be read"
+
 
 def atlas_for(model: SsbrModel, report: RunReport) -> Atlas | None:
     """Return the packaged atlas, if it holds for the model; where not, the report says so."""
@@ -74,6 +76,8 @@ def _regions(found: SeriesScores, z_from: float, z_to: float, atlas: Atlas | Non
 
 def _flag(found: SeriesScores) -> str:
     """The series' remarks, and how many slices carry remarks of their own."""
+    if not len(found.flag):
+        return NOT_READ
     own = Counter(
         remark for flag in found.flag for remark in str(flag).split(";") if remark not in ("", *found.flags)
     )
@@ -86,7 +90,8 @@ def described(row: Mapping[str, object]) -> str:
     """Say a row in one line for a terminal."""
     number = {name: float(str(row[name])) for name in ("z_from", "z_to", "z_sd", "r", "mm_per_score")}
     slices = f"{row['slices_scored']} slice" + ("s" if row["slices_scored"] != 1 else "")
-    parts = [f"{slices}, z {number['z_from']:.3f} to {number['z_to']:.3f}"]
+    known = np.isfinite(number["z_from"])
+    parts = [f"{slices}, z {number['z_from']:.3f} to {number['z_to']:.3f}" if known else slices]
     if np.isfinite(number["z_sd"]):
         parts[0] += f" ± {number['z_sd']:.3f}"
     if row["regions"]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -102,17 +102,25 @@ def view_to_learn(job: SeriesJob) -> list[TrainingVolume]:
     """Read one series as volumes that SSBR can be trained on."""
     spacing = plane_spacing(job.series)
     flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
-    read = list(_readable(open_series(job.series, job.slices), _wanted_slices(job)))
-    if not read:
+    indices: list[int] = []
+
+    def views() -> Iterator[np.ndarray]:  # one slice at a time: a series of HU is large
+        for index, hu in _readable(open_series(job.series, job.slices), _wanted_slices(job)):
+            indices.append(index)
+            yield canonical_view(hu, *flips)
+
+    stream = views()
+    first = next(stream, None)
+    if first is None:
         return []
-    views = (canonical_view(hu, *flips) for _, hu in read)
-    series = TrainingVolume.read(views, spacing, str(job.series["series_instance_uid"]), mode=job.mode)
+    name = str(job.series["series_instance_uid"])
+    series = TrainingVolume.read(chain([first], stream), spacing, name, mode=job.mode)
     positions = job.slices.set_index("slice_index").position_mm
-    return training_volumes(series, positions.loc[[index for index, _ in read]].to_numpy(float))
+    return training_volumes(series, positions.loc[indices].to_numpy(float))
 
 
 def view_series(job: SeriesJob) -> SeriesView:
-    """Read one series once: the SSBR inputs of all its slices, x and y of its marks."""
+    """Read one series once: the SSBR inputs of the slices `_wanted_slices` names, x and y of its marks."""
     spacing = plane_spacing(job.series)
     flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
     marks_at = {int(index): rows for index, rows in job.marks.groupby("slice_index")}
@@ -160,9 +168,8 @@ def _place(
     hu: np.ndarray, series: Mapping[str, object], marks: pd.DataFrame, flips: tuple[bool, bool]
 ) -> Iterable[tuple[str, tuple[float, float, str]]]:
     """Yield lesion_id, x, y and flag; x and y refer to the whole body, estimated where the view cuts it."""
-    stated = float(str(series["spacing_y_mm"])), float(str(series["spacing_x_mm"]))  # may be NaN
     body = body_mask(hu, plane_spacing(series))
-    whole = whole_body_box(hu, body, stated)
+    whole = whole_body_box(hu, body, stated_spacing(series))
     for row in marks.itertuples():
         box = BoundingBox(row.x0, row.y0, row.x1, row.y1).flipped(hu.shape[1], hu.shape[0], *flips)
         x, y = relative_xy(whole, box.centre)
@@ -194,6 +201,6 @@ def plane_spacing(series: Mapping[str, object]) -> tuple[float, float]:
     A series without a usable spacing (flagged by mining) counts as a usual adult field of view: 0.8 mm.
     The body mask tolerates that; no length in mm is ever computed from it.
     """
-    found = [float(str(series[f"spacing_{axis}_mm"])) for axis in "yx"]
-    y, x = (value if math.isfinite(value) and value > 0 else _USUAL_SPACING_MM for value in found)
+    stated = stated_spacing(series)
+    y, x = (value if math.isfinite(value) and value > 0 else _USUAL_SPACING_MM for value in stated)
     return y, x
