@@ -31,7 +31,6 @@ from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from ssbr_volumes import LANDMARKS, REPEATED, patient_of, read_landmarks, real_volumes
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
-KIDNEYS = ("kidney hilum left", "kidney hilum right")
 RNG_SEED = 20_260  # training draws other phantoms
 
 
@@ -46,7 +45,7 @@ def phantom_volumes(model: SsbrModel, count: int) -> Iterator[ScoredVolume]:
 
 def marked_volumes(model: SsbrModel, data: Path) -> Iterator[ScoredVolume]:
     """Score the real volumes that have landmarks."""
-    marks = {name: _named(at) for name, at in read_landmarks().items() if name not in REPEATED}
+    marks = {name: at for name, at in read_landmarks().items() if name not in REPEATED}
     if not marks:
         print(f"  no {LANDMARKS.name}: phantoms alone")
         return
@@ -56,13 +55,6 @@ def marked_volumes(model: SsbrModel, data: Path) -> Iterator[ScoredVolume]:
             yield _scored(model, volume.name, "real", volume.hu, volume.spacing_mm, volume.position_mm, named)
     if marks:
         raise SystemExit(f"{LANDMARKS.name} names volumes that {data} does not hold: {', '.join(marks)}")
-
-
-def _named(landmarks: dict[str, float]) -> dict[str, float]:
-    """The landmarks of one volume, both kidneys' hila as one: they lie within a vertebra of each other."""
-    sides = [landmarks[name] for name in KIDNEYS if name in landmarks]
-    rest = {name: at for name, at in landmarks.items() if name not in KIDNEYS}
-    return rest | ({"kidney hilum": float(np.mean(sides))} if sides else {})
 
 
 def _scored(model, name, source, hu, spacing_mm, position_mm, landmarks):  # type: ignore[no-untyped-def]

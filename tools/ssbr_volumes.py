@@ -1,6 +1,6 @@
 """The real volumes as HU, with patient, positions and the landmarks marked on them.
 
-`train_ssbr.py` needs network inputs only; figures and benchmarks also cut views of their own.
+`train_ssbr.py`, figures and benchmarks all read them here.
 """
 
 from __future__ import annotations
@@ -58,26 +58,31 @@ def patient_of(name: str) -> str:
 
 def real_volumes(data: Path) -> Iterator[RealVolume]:
     """Read every real CT volume of the data folder, one at a time, DICOM last."""
-    for path in sorted((data / "volumes").glob("*.nii.gz")):
-        yield _nifti(path, path.name.removesuffix(".nii.gz"))
+    yield from nifti_volumes(data)
     for path in sorted((data / "sts").glob("*/ct.nii.gz")):
         yield _nifti(path, path.parent.name)
-    for folder in sorted(path for path in (data / "ssbr/official_train_slices").iterdir() if path.is_dir()):
+    yield from png_volumes(data)
+    folders = sorted(path for path in (data / "dicom").iterdir() if path.is_dir())
+    yield from dicom_volumes([path for path in folders if path.name not in REPEATED])
+
+
+def nifti_volumes(data: Path) -> Iterator[RealVolume]:
+    """Read the volumes kept as NIfTI."""
+    for path in sorted((data / "volumes").glob("*.nii.gz")):
+        yield _nifti(path, path.name.removesuffix(".nii.gz"))
+
+
+def png_volumes(data: Path) -> Iterator[RealVolume]:
+    """Read the 8-bit slices that the regressor's authors published; their interval is not recorded."""
+    root = data / "ssbr/official_train_slices"
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         pages = sorted(folder.glob("*.png"), key=lambda page: int(page.stem))
         hu = np.stack([hu_from_8bit(np.asarray(Image.open(page).convert("L")), -175, 275) for page in pages])
-        yield RealVolume(f"ssbr-{folder.name}", hu.astype(np.int16), (1.0, 1.0), np.full(len(hu), np.nan))
-    folders = sorted(path for path in (data / "dicom").iterdir() if path.is_dir())
-    yield from _dicom([path for path in folders if path.name not in REPEATED])
+        yield RealVolume(f"ssbr-{folder.name}", hu, (1.0, 1.0), np.full(len(hu), np.nan))
 
 
-def _nifti(path: Path, name: str) -> RealVolume:
-    image = nib.as_closest_canonical(nib.load(path))  # axes now grow to the right, front and head
-    hu = np.asarray(image.dataobj).astype(np.int16)[::-1, ::-1, ::-1].transpose(2, 1, 0)
-    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
-    return RealVolume(name, np.ascontiguousarray(hu), (y, x), z * np.arange(len(hu)))
-
-
-def _dicom(folders: list[Path]) -> Iterator[RealVolume]:
+def dicom_volumes(folders: list[Path]) -> Iterator[RealVolume]:
+    """Read every CT series of DICOM folders through `mining`."""
     mined = mine_sources(folders)
     for series in mined.series.to_dict("records"):
         slices = mined.slices[mined.slices.series_instance_uid == series["series_instance_uid"]]
@@ -87,6 +92,13 @@ def _dicom(folders: list[Path]) -> Iterator[RealVolume]:
         spacing = (float(series["spacing_y_mm"]), float(series["spacing_x_mm"]))
         name = Path(slices.path.iloc[0]).parent.name
         yield RealVolume(name, hu, spacing, slices.position_mm.to_numpy(dtype=float))
+
+
+def _nifti(path: Path, name: str) -> RealVolume:
+    image = nib.as_closest_canonical(nib.load(path))  # axes now grow to the right, front and head
+    hu = np.asarray(image.dataobj).astype(np.int16)[::-1, ::-1, ::-1].transpose(2, 1, 0)
+    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
+    return RealVolume(name, np.ascontiguousarray(hu), (y, x), z * np.arange(len(hu)))
 
 
 def read_landmarks(path: Path = LANDMARKS) -> dict[str, dict[str, float]]:

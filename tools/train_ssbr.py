@@ -11,11 +11,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from lesiongraph.bodypart import (
     DESIGNS,
@@ -30,12 +27,11 @@ from lesiongraph.bodypart import (
     volume_correlations,
 )
 from lesiongraph.embedding import load_narrow
-from lesiongraph.mining import hu_from_8bit, mine_sources, open_series
 from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from lesiongraph.recipe import SsbrRecipe
+from ssbr_volumes import dicom_volumes, nifti_volumes, png_volumes
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/lesiongraph/bodypart/weights"
-NOT_SHIPPABLE = ("LUNG1", "MIDRC", "3Dircadb1")  # non-commercial or no-derivatives licences
 DICOM_SHIPPABLE = (
     "LIDC-IDRI-0001",
     "Pancreas-CT-CB_001",
@@ -61,52 +57,6 @@ ANCHORS = {
     "ACRIN-FLT-Breast_001_19600104": {"liver": 13, "kidney": 36, "pelvis": 86},
     "TCGA-OV_09-2043": {"pelvis": 127},
 }
-
-
-def canonical_nifti(path: Path) -> tuple[NDArray[np.int16], tuple[float, float, float]]:
-    """Read a NIfTI as (slices head to foot, rows to the back, columns to the left), spacing z, y, x mm."""
-    image = nib.as_closest_canonical(nib.load(path))  # axes now grow to the right, front and head
-    hu = np.asarray(image.dataobj).astype(np.int16)[::-1, ::-1, ::-1].transpose(2, 1, 0)
-    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
-    return np.ascontiguousarray(hu), (z, y, x)
-
-
-def nifti_volumes(paths: list[Path], mode: SliceMode) -> list[TrainingVolume]:
-    """Read NIfTI files as training volumes."""
-    volumes = []
-    for path in paths:
-        hu, (z, y, x) = canonical_nifti(path)
-        name = path.name.removesuffix(".nii.gz")
-        volumes.append(TrainingVolume.read(hu, (y, x), name, interval_mm=z, mode=mode))
-    return volumes
-
-
-def png_volumes(root: Path, mode: SliceMode) -> list[TrainingVolume]:
-    """Read the authors' 8-bit slices; their interval is not recorded."""
-    volumes = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        pages = sorted(folder.glob("*.png"), key=lambda page: int(page.stem))
-        hu = [hu_from_8bit(np.asarray(Image.open(page).convert("L")), -175, 275) for page in pages]
-        volumes.append(TrainingVolume.read(hu, (1, 1), f"ssbr-{folder.name}", mode=mode))
-    return volumes
-
-
-def dicom_volumes(folders: list[Path], mode: SliceMode, fewest: int = 8) -> list[TrainingVolume]:
-    """Read every CT series of DICOM folders through `mining`."""
-    mined = mine_sources(folders)
-    volumes = []
-    for series in mined.series.to_dict("records"):
-        if series["slices"] < fewest:
-            continue
-        slices = mined.slices[mined.slices.series_instance_uid == series["series_instance_uid"]]
-        slices = slices.sort_values("slice_index")
-        hu = open_series(series, slices).read(slices.slice_index.tolist())
-        hu = hu[:, :: -1 if series["flip_y"] else 1, :: -1 if series["flip_x"] else 1]
-        spacing = (float(series["spacing_y_mm"]), float(series["spacing_x_mm"]))
-        name = f"{Path(slices.path.iloc[0]).parent.name} {series['patient_id']}".strip()
-        position_mm = slices.position_mm.to_numpy(dtype=float)
-        volumes += training_volumes(TrainingVolume.read(hu, spacing, name, mode=mode), position_mm)
-    return volumes
 
 
 def phantom_volumes(count: int, rng_seed: int, mode: SliceMode, share: float) -> list[TrainingVolume]:
@@ -162,21 +112,25 @@ def shippable_volumes(data: Path, mode: SliceMode) -> list[TrainingVolume]:
 
     The cropped sarcomas (sts/) are left out: Eq. 2 orders a crop's slices, but nothing says where it lies.
     """
-    niftis = [p for p in sorted((data / "volumes").glob("*.nii.gz")) if not p.name.startswith(NOT_SHIPPABLE)]
-    dicom = dicom_volumes([data / "dicom" / name for name in DICOM_SHIPPABLE], mode)
-    return nifti_volumes(niftis, mode) + dicom + png_volumes(data / "ssbr/official_train_slices", mode)
+    volumes = [volume for volume in nifti_volumes(data) if volume.open_licence]
+    volumes += dicom_volumes([data / "dicom" / name for name in DICOM_SHIPPABLE])
+    learned = []
+    for volume in [*volumes, *png_volumes(data)]:
+        series = TrainingVolume.read(volume.hu, volume.spacing_mm, volume.name, mode=mode)
+        learned += training_volumes(series, volume.position_mm)
+    return learned
 
 
 def tied(volumes: list[TrainingVolume]) -> list[TrainingVolume]:
     """Join each of `SEQUELS` to the lower half of the volume that ends where it begins; else leave it out."""
-    named = {volume.name: volume for volume in volumes}
-    for sequel, above in SEQUELS.items():
-        lower, upper = named.pop(sequel, None), named.get(above)
-        if lower is None or upper is None:
-            continue
-        half = upper.chosen(np.arange(len(upper.slices) // 2, len(upper.slices), 2), SEQUEL_INTERVAL_MM)
-        named[sequel] = half.followed_by(lower, f"{sequel} behind {above}")
-    return list(named.values())
+    kept = [volume for volume in volumes if volume.name not in SEQUELS]
+    for lower in volumes:
+        above = SEQUELS.get(lower.name)
+        for upper in (volume for volume in kept if volume.name == above):
+            half = upper.chosen(np.arange(len(upper.slices) // 2, len(upper.slices), 2), SEQUEL_INTERVAL_MM)
+            kept.append(half.followed_by(lower, f"{lower.name} behind {above}"))
+            break
+    return kept
 
 
 def main() -> None:

@@ -27,7 +27,6 @@ from lesiongraph.bodypart.slices import (
     SliceMode,
     body_box,
     shows_body,
-    slice_frame,
     slice_input,
     window_to_8bit,
 )
@@ -92,7 +91,6 @@ __all__ = [
     "seeded_network",
     "shows_body",
     "shows_patient",
-    "slice_frame",
     "slice_input",
     "ssbr_loss",
     "term_of",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +16,11 @@ from lesiongraph.bodypart.atlas import ALIGNED_TO, ALIGNMENT_SD
 from lesiongraph.bodypart.locate import locate_scores, shows_patient
 from lesiongraph.bodypart.model import SsbrModel, ZMap
 from lesiongraph.bodypart.series_fit import theil_sen_slope
+from lesiongraph.bodypart.volumes import TrainingVolume
 
 LEAST_R = 0.8  # a volume whose packaged scores follow its slices less than this cannot tell where it lies
 LEAST_VOLUMES = 2
 _MAD_TO_SD = 1.4826
-
-
-class Slices(Protocol):
-    """What of a training volume is needed here."""
-
-    @property
-    def slices(self) -> NDArray[np.uint8]:
-        """Network inputs (n, size, size), head to foot."""
-        ...
-
-    @property
-    def interval_mm(self) -> float:
-        """Between neighbours; NaN if unknown."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -78,8 +64,8 @@ class Alignment:
 def align_z(
     model: SsbrModel,
     reference: SsbrModel,
-    volumes: Sequence[Slices],
-    for_reference: Sequence[Slices] | None = None,
+    volumes: Sequence[TrainingVolume],
+    for_reference: Sequence[TrainingVolume] | None = None,
 ) -> Alignment:
     """Replace `model`'s z map by one that gives the reference's z, where the reference can tell.
 
@@ -93,9 +79,9 @@ def align_z(
         Freshly trained; changed in place if the alignment succeeds, else left with its own z.
     reference : SsbrModel
         The packaged model.
-    volumes : sequence of TrainingVolume or the like
+    volumes : sequence of TrainingVolume
         Cut with the `slice_mode` of the model.
-    for_reference : sequence of TrainingVolume or the like, optional
+    for_reference : sequence of TrainingVolume, optional
         The same volumes cut with the reference's `slice_mode`, where that is another.
 
     Raises
@@ -126,7 +112,7 @@ def align_z(
 
 
 def _scores_and_z(
-    model: SsbrModel, reference: SsbrModel, volume: Slices, as_known: Slices
+    model: SsbrModel, reference: SsbrModel, volume: TrainingVolume, as_known: TrainingVolume
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The model's scores and the reference's z of a volume's slices; None where the reference cannot tell."""
     interval_mm = volume.interval_mm if np.isfinite(volume.interval_mm) else 1.0

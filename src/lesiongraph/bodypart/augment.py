@@ -81,7 +81,7 @@ def random_views(
     Parameters
     ----------
     frames : ndarray, shape (N, side, side), uint8
-        Whole slices from `slice_frame`.
+        Whole slices from `slice_to_learn`.
     boxes : ndarray, shape (N, 4)
         Body boxes (row0, column0, row1, column1) on them.
     size_px : int
@@ -115,16 +115,13 @@ class _Draws:
         self.n, self.rng, self._alike = n, rng, alike
 
     def uniform(self, low: float, high: float) -> Tensor:
-        drawn = self.rng.uniform(low, high, self.n // self._alike)
-        return torch.from_numpy(np.repeat(drawn, self._alike)).float()
+        return self._each(self.rng.uniform(low, high, self.n // self._alike))
 
     def normal(self, std: float) -> Tensor:
-        return (
-            std
-            * torch.from_numpy(
-                np.repeat(self.rng.standard_normal(self.n // self._alike), self._alike)
-            ).float()
-        )
+        return std * self._each(self.rng.standard_normal(self.n // self._alike))
+
+    def _each(self, drawn: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(np.repeat(drawn, self._alike)).float()
 
     def chance(self, share: float) -> Tensor:
         return self.uniform(0, 1) < share

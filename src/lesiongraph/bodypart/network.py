@@ -57,19 +57,14 @@ class CompactNetwork(nn.Module):
     """A narrow VGG-16 whose maps are pooled at three scales, and a committee of small heads.
 
     The score is the heads' mean. The first four convolutions (edges, textures) stay as they were given.
-
-    Parameters
-    ----------
-    heads : int
-        Members of the committee.
     """
 
     name: NetworkName = "compact"
 
-    def __init__(self, heads: int = HEADS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(*_layers(_NARROW))
-        self.committee = Committee(feature_width(), heads)
+        self.committee = Committee(feature_width(), HEADS)
         self.apply(_initialise)
         for weight in self.trunk[:_FROZEN_LAYERS].parameters():
             weight.requires_grad_(False)

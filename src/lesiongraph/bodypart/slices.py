@@ -61,48 +61,65 @@ def slice_input(
     Source: Sec. 8.2 (size); window and crops as in the authors' code.
     """
     recipe = recipe or SsbrRecipe()
-    if hu.ndim != 2 or 0 in hu.shape:
-        raise ValueError(f"hu: expected shape (rows, columns), not empty, got {hu.shape}")
-    windowed = window_to_8bit(hu, recipe.window_low_hu, recipe.window_high_hu)
-    if mode == "frame":
-        return _resized(windowed, (recipe.slice_size_px, recipe.slice_size_px))
-    box = body_box(windowed)
-    if box is None:
-        box = (0, 0, hu.shape[0], hu.shape[1])
-    row0, column0, row1, column1 = box
-    return _letterboxed(windowed[row0:row1, column0:column1], _aspect(spacing_mm), recipe.slice_size_px)
+    windowed = _windowed(hu, recipe)
+    return _input(windowed, _box(windowed) if mode == "body" else None, spacing_mm, recipe)
 
 
-def slice_frame(
+def slice_to_learn(
     hu: NDArray[np.generic],
     spacing_mm: tuple[float, float] = (1.0, 1.0),
     recipe: SsbrRecipe | None = None,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return one canonical HU slice whole, with its body's box: what random training views are cut from.
+    *,
+    mode: SliceMode = "body",
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Return `slice_input` and, windowed and searched once for both, what random views are cut from.
 
     Parameters
     ----------
-    hu, spacing_mm, recipe
+    hu, spacing_mm, recipe, mode
         As for `slice_input`.
 
     Returns
     -------
+    input : ndarray, shape (size, size), uint8
     frame : ndarray, shape (FRAME_PX, FRAME_PX), uint8
         Windowed, square pixels, made smaller where it is larger; in the upper left corner, black elsewhere.
     box : ndarray, shape (4,)
         (row0, column0, row1, column1) of the body on the frame; all of the slice where no body is seen.
     """
     recipe = recipe or SsbrRecipe()
-    windowed = window_to_8bit(hu, recipe.window_low_hu, recipe.window_high_hu)
-    box = body_box(windowed) or (0, 0, *windowed.shape)
+    windowed = _windowed(hu, recipe)
+    box = _box(windowed)
     aspect = _aspect(spacing_mm)
     scale = min(1.0, FRAME_PX / max(windowed.shape[0] * aspect, windowed.shape[1]))
     target = max(1, round(windowed.shape[0] * aspect * scale)), max(1, round(windowed.shape[1] * scale))
     frame = np.zeros((FRAME_PX, FRAME_PX), np.uint8)
     frame[: target[0], : target[1]] = _resized(windowed, target)
-    return frame, (
-        np.array(box, np.float32) * np.float32(scale) * np.array([aspect, 1, aspect, 1], np.float32)
-    )
+    on_frame = np.array(box, np.float32) * np.float32(scale) * np.array([aspect, 1, aspect, 1], np.float32)
+    return _input(windowed, box if mode == "body" else None, spacing_mm, recipe), frame, on_frame
+
+
+def _windowed(hu: NDArray[np.generic], recipe: SsbrRecipe) -> NDArray[np.uint8]:
+    if hu.ndim != 2 or 0 in hu.shape:
+        raise ValueError(f"hu: expected shape (rows, columns), not empty, got {hu.shape}")
+    return window_to_8bit(hu, recipe.window_low_hu, recipe.window_high_hu)
+
+
+def _box(windowed: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """The body's box, or all of a slice that shows no body."""
+    return body_box(windowed) or (0, 0, windowed.shape[0], windowed.shape[1])
+
+
+def _input(
+    windowed: NDArray[np.uint8],
+    box: tuple[int, int, int, int] | None,
+    spacing_mm: tuple[float, float],
+    recipe: SsbrRecipe,
+) -> NDArray[np.uint8]:
+    if box is None:
+        return _resized(windowed, (recipe.slice_size_px, recipe.slice_size_px))
+    row0, column0, row1, column1 = box
+    return _letterboxed(windowed[row0:row1, column0:column1], _aspect(spacing_mm), recipe.slice_size_px)
 
 
 def window_to_8bit(hu: NDArray[np.generic], low_hu: float, high_hu: float) -> NDArray[np.uint8]:

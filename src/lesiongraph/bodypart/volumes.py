@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesiongraph.bodypart.augment import body_views
-from lesiongraph.bodypart.slices import SliceMode, slice_frame, slice_input
+from lesiongraph.bodypart.slices import SliceMode, slice_to_learn
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class TrainingVolume:
 
     `slices` (n, 128, 128) uint8 from `slice_input`; `interval_mm` between neighbours, NaN if unknown; `name`
     for reports; `weight` says how often to draw it beside the others. `frames` (n, FRAME_PX, FRAME_PX) and
-    `boxes` (n, 4) from `slice_frame` are what random views are cut from; the paper's design does without.
+    `boxes` (n, 4) from `slice_to_learn` are what random views are cut from; the paper's design does without.
     """
 
     slices: NDArray[np.uint8]
@@ -42,8 +42,8 @@ class TrainingVolume:
         """Make a volume of canonical HU slices (rows, columns), head to foot; in-plane spacing (y, x) mm."""
         slices, frames, boxes = [], [], []
         for one in hu:
-            slices.append(slice_input(one, spacing_mm, mode=mode))
-            frame, box = slice_frame(one, spacing_mm)
+            picture, frame, box = slice_to_learn(one, spacing_mm, mode=mode)
+            slices.append(picture)
             frames.append(frame)
             boxes.append(box)
         return cls(np.stack(slices), interval_mm, name, weight, np.stack(frames), np.stack(boxes))

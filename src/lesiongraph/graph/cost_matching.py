@@ -76,9 +76,9 @@ def match_by_cost(
         merged.append(Edges(rows[found.merged.ends], found.merged.lengths))
         removed += found.removed
         next_node += int(found.nodes.max()) + 1
-    edges = _together(kept)
+    edges = Edges.together(kept)
     groups = extract(edges.ends, next_node)[nodes]
-    return in_input_order(groups, nodes, edges, _together(merged), (int(removed[0]), int(removed[1])))
+    return in_input_order(groups, nodes, edges, Edges.together(merged), (int(removed[0]), int(removed[1])))
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,3 @@ def _means(cues: LesionCues, nodes: Ints) -> LesionCues:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
     return LesionCues(mean(cues.embeddings), mean(cues.locations), mean(cues.z_sd), mean(cues.sizes_mm))
-
-
-def _together(parts: list[Edges]) -> Edges:
-    return Edges(np.concatenate([p.ends for p in parts]), np.concatenate([p.lengths for p in parts]))

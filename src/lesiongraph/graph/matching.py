@@ -6,6 +6,7 @@ paper is silent: docs/adr/0002-exclusion-ties.md and 0003-merged-mean.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,9 +106,12 @@ class Edges:
         """No edge."""
         return Edges(np.empty((0, 2), dtype=np.int64), np.empty(0))
 
-    def and_more(self, ends: Ints, lengths: Floats) -> Edges:
-        """These edges and some more."""
-        return Edges(np.concatenate([self.ends, ends]), np.concatenate([self.lengths, lengths]))
+    @staticmethod
+    def together(parts: Sequence[Edges]) -> Edges:
+        """All edges of one or more parts."""
+        return Edges(
+            np.concatenate([part.ends for part in parts]), np.concatenate([part.lengths for part in parts])
+        )
 
     def ascending(self) -> Edges:
         """First end below second, in ascending order."""
@@ -211,7 +215,7 @@ def match_patients(
             f"{len(study_array)} studies"
         )
     groups, nodes = np.zeros(len(vectors), dtype=np.int64), np.zeros(len(vectors), dtype=np.int64)
-    kept, merged, removed = Edges.none(), Edges.none(), np.zeros(2, dtype=np.int64)
+    kept, merged, removed = [Edges.none()], [Edges.none()], np.zeros(2, dtype=np.int64)
     next_group = next_node = 0
     for rows in rows_by_value(owners):
         part = match_lesions(
@@ -219,11 +223,12 @@ def match_patients(
             ties=ties, renormalise=renormalise, same_study_edges=same_study_edges,
         )  # fmt: skip
         groups[rows], nodes[rows] = part.groups + next_group, part.nodes + next_node
-        kept = kept.and_more(part.node_edges + next_node, part.distances)
-        merged = merged.and_more(rows[part.merge_edges], part.merge_distances)
+        kept.append(Edges(part.node_edges + next_node, part.distances))
+        merged.append(Edges(rows[part.merge_edges], part.merge_distances))
         removed += (part.thresholded, part.excluded)
         next_group, next_node = int(groups[rows].max()) + 1, int(nodes[rows].max()) + 1
-    return in_input_order(groups, nodes, kept, merged, (int(removed[0]), int(removed[1])))
+    all_kept, all_merged = Edges.together(kept), Edges.together(merged)
+    return in_input_order(groups, nodes, all_kept, all_merged, (int(removed[0]), int(removed[1])))
 
 
 def rows_by_value(values: ArrayLike) -> list[Ints]:

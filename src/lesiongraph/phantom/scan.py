@@ -10,8 +10,10 @@ from lesiongraph.phantom.anatomy import Anatomy
 from lesiongraph.phantom.contours import skin_outline
 from lesiongraph.phantom.tissues import PHASES
 
+Ranges = dict[str, tuple[tuple[float, float], tuple[float, float], float]]
+
 # Template heights of the scan ranges: (top from, to), (bottom from, to), and how often each is scanned.
-_REGIONS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
+_REGIONS: Ranges = {
     "chest": ((52, 112), (375, 440), 0.24),
     "chest-abdomen": ((60, 112), (470, 540), 0.10),
     "abdomen": ((265, 300), (500, 560), 0.12),
@@ -80,21 +82,15 @@ def sample_scan(
     ValueError
         If the region is none of REGIONS.
     """
-    if region is None:
-        shares = np.array([share for *_, share in _REGIONS.values()])
-        region = str(rng.choice(list(_REGIONS), p=shares / shares.sum()))
-    if region not in _REGIONS:
-        raise ValueError(f"region {region!r}: expected one of {', '.join(REGIONS)}")
-    tops, bottoms, _ = _REGIONS[region]
-    top, bottom = anatomy.patient_z([rng.uniform(*tops), rng.uniform(*bottoms)])
+    region, top, bottom = draw_range(_REGIONS, anatomy, rng, region)
     intervals, often = zip(*_INTERVALS_MM, strict=True)
     interval = float(rng.choice(intervals, p=often))
     if bottom - top > _LONG_SCAN_MM:
         interval = max(interval, _LONG_INTERVAL_MM)
-    fov, centre_x, centre_y = _field_of_view(anatomy, (float(top), float(bottom)), rng)
+    fov, centre_x, centre_y = _field_of_view(anatomy, (top, bottom), rng)
     return ScanPlan(
-        top_mm=float(top),
-        bottom_mm=float(bottom),
+        top_mm=top,
+        bottom_mm=bottom,
         slice_interval_mm=interval,
         rows=rows,
         columns=rows,
@@ -111,6 +107,26 @@ def sample_scan(
         breath_mm=float(rng.normal(0, 5)),
         oral_contrast=bool(rng.random() < 0.4),
     )
+
+
+def draw_range(
+    ranges: Ranges, anatomy: Anatomy, rng: np.random.Generator, region: str | None
+) -> tuple[str, float, float]:
+    """Draw (region, top, bottom) of a scan in patient heights (mm); the region too, where none is given.
+
+    Raises
+    ------
+    ValueError
+        If the region is none of the ranges'.
+    """
+    if region is None:
+        shares = np.array([share for *_, share in ranges.values()])
+        region = str(rng.choice(list(ranges), p=shares / shares.sum()))
+    if region not in ranges:
+        raise ValueError(f"region {region!r}: expected one of {', '.join(ranges)}")
+    tops, bottoms, _ = ranges[region]
+    top, bottom = anatomy.patient_z([rng.uniform(*tops), rng.uniform(*bottoms)])
+    return region, float(top), float(bottom)
 
 
 def _field_of_view(

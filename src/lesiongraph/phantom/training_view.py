@@ -10,13 +10,13 @@ import numpy.typing as npt
 from lesiongraph.phantom.anatomy import Anatomy
 from lesiongraph.phantom.contours import skin_outline
 from lesiongraph.phantom.fields import Floats
-from lesiongraph.phantom.scan import ScanPlan
+from lesiongraph.phantom.scan import Ranges, ScanPlan, draw_range
 from lesiongraph.phantom.tissues import PHASES
 
 # Template heights (top from, to), (bottom from, to), and the share of volumes. Pelvis, thigh, neck and
 # shoulders have more than a hospital's share: real volumes to train on are scarce there. Whole scans matter,
 # because only they tie neck to thigh.
-_REGIONS: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
+_REGIONS: Ranges = {
     "head-neck": ((-120, -40), (110, 200), 0.05),
     "neck-chest": ((-60, 30), (300, 430), 0.09),
     "shoulders": ((20, 80), (150, 260), 0.04),
@@ -77,13 +77,7 @@ def sample_training_plan(
     ValueError
         If the region is none of TRAINING_REGIONS.
     """
-    if region is None:
-        shares = np.array([share for *_, share in _REGIONS.values()])
-        region = str(rng.choice(list(_REGIONS), p=shares / shares.sum()))
-    if region not in _REGIONS:
-        raise ValueError(f"region {region!r}: expected one of {', '.join(TRAINING_REGIONS)}")
-    tops, bottoms, _ = _REGIONS[region]
-    top, bottom = (float(z) for z in anatomy.patient_z([rng.uniform(*tops), rng.uniform(*bottoms)]))
+    region, top, bottom = draw_range(_REGIONS, anatomy, rng, region)
     if rng.random() < _SHORT_SHARE:
         length = min(float(rng.uniform(*_SHORT_MM)), bottom - top)
         top += float(rng.uniform(0, bottom - top - length))
