@@ -27,15 +27,24 @@ from lesiongraph.evaluation.retrieval import (
     retrieve,
     type_retrieval_error,
 )
-from lesiongraph.evaluation.table1 import Table1Row, evaluate_features
+from lesiongraph.evaluation.table1 import (
+    TABLE1_FIGURES,
+    ScoredLesions,
+    Table1Row,
+    evaluate_features,
+    score_features,
+    score_retrieval,
+)
 
 __all__ = [
+    "TABLE1_FIGURES",
     "ClassificationResult",
     "ClusterScores",
     "ConfidenceInterval",
     "PairCounts",
     "PrecisionRecallCurve",
     "RetrievalErrors",
+    "ScoredLesions",
     "Table1Row",
     "area_under_curve",
     "average_retrieval_error",
@@ -51,5 +60,7 @@ __all__ = [
     "purity",
     "retrieval_errors",
     "retrieve",
+    "score_features",
+    "score_retrieval",
     "type_retrieval_error",
 ]

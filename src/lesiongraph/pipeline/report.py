@@ -13,6 +13,7 @@ from lesiongraph.pipeline import (
     report_locations,
     report_marks,
     report_patients,
+    report_reproduce,
     report_retrieval,
     report_scores,
 )
@@ -23,6 +24,7 @@ from lesiongraph.workspace import RunReport, Workspace
 SECTIONS: tuple[tuple[str, Callable[[ReportContext], Section]], ...] = (
     ("What this workspace holds", report_lesions.overview),
     ("Table 1", report_scores.table1),
+    ("Table 1, every row", report_reproduce.reproduced),
     ("Marks on their slices", report_marks.marks_on_slices),
     ("Rejected marks", report_marks.rejected_marks),
     ("A located lesion (Fig. 9)", report_marks.located_lesion),

@@ -112,7 +112,7 @@ def sequences(context: ReportContext) -> Section:
     by_id = context.kept.set_index("lesion_id", drop=False)
     tiles = []
     for sequence in drawn.itertuples(index=False):
-        lesions = [by_id.loc[lesion].copy() for lesion in sequence]
+        lesions = [by_id.loc[lesion].copy() for lesion in sequence if lesion]  # "": a letter not used
         for lesion in lesions:
             lesion["type"] = labels[lesion.lesion_id]  # the type that training saw
         tiles.append([context.described_tile(lesion) for lesion in lesions])
