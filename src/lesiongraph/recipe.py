@@ -103,7 +103,8 @@ class EmbeddingRecipe:
         strange = sorted(set(stated) - known)
         if strange:
             raise UsageError(f"A recipe with {', '.join(strange)}: a newer version of lesiongraph wrote it.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stated.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stated.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,7 @@ SetOption = Annotated[
 Vgg16Option = Annotated[
     Path | None, typer.Option("--vgg16", help="VGG-16 weights (or LESIONGRAPH_VGG16_WEIGHTS).")
 ]
-InitOption = Annotated[
-    str, typer.Option("--init", help="imagenet (default), or scratch for a random trunk.")
-]
+InitOption = Annotated[str, typer.Option("--init", help="imagenet (default), or scratch for a random trunk.")]
 
 FIXED_IMAGING = ("box_padding_px", "window_low_hu", "window_high_hu", "context_slices")
 

@@ -49,6 +49,12 @@ def train(
     recipe = training_recipe(preset, changes)
     with progress() as callback:
         report = run(
-            Workspace(workspace), recipe, vgg16=vgg16, init=init, truth=truth, rng_seed=seed, progress=callback
+            Workspace(workspace),
+            recipe,
+            vgg16=vgg16,
+            init=init,
+            truth=truth,
+            rng_seed=seed,
+            progress=callback,
         )
     show_report(report, json)

@@ -67,7 +67,7 @@ def drop_unused_letters(
 
     Source: ADR 10.
     """
-    used = (sequences >= 0).all(axis=0)
+    used: NDArray[np.bool_] = np.logical_and.reduce(sequences >= 0, axis=0)
     if (sequences[:, ~used] >= 0).any() or not used[:2].all() or not used[2:].any():
         raise ValueError(f"expected A, B and at least one of C, D, E in all sequences, got letters {used}")
     kept = tuple(margin for margin, there in zip(margins, used[2:], strict=True) if there)

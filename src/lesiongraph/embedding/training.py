@@ -149,6 +149,7 @@ def _run(
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
+        fused=True,  # one pass over the weights: half the optimiser's time with VGG-16's maps
     )
     losses: list[float] = []
     key = _run_key(model, phase, len(inputs))

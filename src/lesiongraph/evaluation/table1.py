@@ -174,7 +174,9 @@ def score_features(
     matrix = np.asarray(features)
     labels = np.asarray(types).astype(str)
     _check(matrix, labels, patients, other_patients)
-    errors = score_retrieval(matrix, labels, locations, sizes, k=k, patients=patients if other_patients else None)
+    errors = score_retrieval(
+        matrix, labels, locations, sizes, k=k, patients=patients if other_patients else None
+    )
     scores = cluster_scores(matrix, labels, clusters=clusters, starts=kmeans_starts, rng_seed=rng_seed)
     classified = None
     if seed_features is not None and seed_types is not None:

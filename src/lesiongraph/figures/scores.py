@@ -46,8 +46,12 @@ def curve_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]]) -> 
     axes = figure.subplots()
     for number, (name, (precision, recall, area)) in enumerate(curves.items()):
         turn, place = divmod(number, len(_CURVE_COLOURS))
+        known = np.isfinite(precision)
+        # level from recall 0 to the first point, as the area counts it
+        y = np.asarray(precision)[known]
+        x, y = np.append(np.zeros(len(y[:1])), np.asarray(recall)[known]), np.append(y[:1], y)
         axes.plot(
-            recall, precision, label=f"{name} (area {area:.3f})", linewidth=1.6,
+            x, y, label=f"{name} (area {area:.3f})", linewidth=1.6,
             color=_CURVE_COLOURS[place], linestyle=_CURVE_STYLES[turn % len(_CURVE_STYLES)],
         )  # fmt: skip
     axes.set_xlim(0, 1.01)

@@ -69,9 +69,7 @@ def evaluate(
     if feature == "embedding":
         refuse_dealt_anew(workspace, vectors.lesions.iloc[rows])
     rows = with_cues(vectors.lesions, rows, report)
-    scored = score_rows(
-        vectors, rows, feature, k=k, other_patients=other_patients, rng_seed=rng_seed
-    )
+    scored = score_rows(vectors, rows, feature, k=k, other_patients=other_patients, rng_seed=rng_seed)
     result: dict[str, Any] = {"feature": feature, **scored.row().to_dict()}
     result.update(split=split, subset=subset, other_patients=other_patients, location=location)
     if truth is not None:
@@ -258,9 +256,9 @@ def _predicted(matrix: np.ndarray, lesions: pd.DataFrame, rows: np.ndarray) -> n
     result = classify(matrix[seeds], types[seeds], matrix[tested], types[tested])
     if result is None:
         return None
-    by_row = np.full(len(lesions), "", dtype=object)
+    by_row: np.ndarray = np.full(len(lesions), "", dtype=object)
     by_row[tested] = result.predicted
-    return by_row[rows].astype(str)
+    return np.asarray(by_row[rows], dtype=str)
 
 
 def _complete(values: pd.DataFrame) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Seeds → pseudo-labels of the pool, and how wrong they are where the truth is known (Sec. 4.1, 4.3, ADR 8)."""
+"""Seeds → pseudo-labels of the pool, and how wrong they are where known (Sec. 4.1, 4.3, ADR 8)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from lesiongraph.workspace import RunReport, Workspace
 SECTIONS: tuple[tuple[str, Callable[[ReportContext], Section]], ...] = (
     ("What this workspace holds", report_lesions.overview),
     ("Table 1", report_scores.table1),
-    ("Table 1, every row", report_reproduce.reproduced),
     ("Marks on their slices", report_marks.marks_on_slices),
     ("Rejected marks", report_marks.rejected_marks),
     ("A located lesion (Fig. 9)", report_marks.located_lesion),
@@ -63,13 +62,16 @@ def write_report(
     with workspace.lock():
         context = ReportContext(workspace, truth, rng_seed)
         sections = []
-        for done, (title, build) in enumerate(SECTIONS, start=1):
+        chapters = list(SECTIONS)
+        if report_reproduce.tables(workspace):  # an experiment of its own: most workspaces have none
+            chapters.insert(2, ("Table 1, every row", report_reproduce.reproduced))
+        for done, (title, build) in enumerate(chapters, start=1):
             section = _built(title, build, context)
             run_report.counts["figures"] += len(section.figures)
             if section.missing:
                 run_report.notes.append(f"{title}: {section.missing}")
             sections.append(section)
-            progress("report", done, len(SECTIONS))
+            progress("report", done, len(chapters))
         warnings = [NOT_FOR_CLINICAL_USE, *report_lesions.phantom_warning(context)]
         page = render_page("lesiongraph report", report_lesions.subtitle(context), sections, warnings)
         path = _replace(workspace.path / "report" / "report.html", page)

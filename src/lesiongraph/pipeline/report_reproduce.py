@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from lesiongraph.evaluation import TABLE1_FIGURES
 from lesiongraph.figures import Picture, Section, Table, confusion_figure, curve_figure
+from lesiongraph.pipeline.paper_table1 import PAPER_TABLE1
 from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.pipeline.reproduce import TABLE, confusion_of, curves_of
 from lesiongraph.pipeline.reproduce_table import (
@@ -17,28 +19,18 @@ from lesiongraph.pipeline.reproduce_table import (
     interval_text,
     shown_figures,
 )
+from lesiongraph.workspace import Workspace
 
-# The paper's figures, DeepLesion's test set of 4,927 lesions, in the order of the table's rows.
-PAPER_TABLE1 = {
-    "imagenet": ("15.2", "9.6", "6.9", "58.7", "35.8", "86.2"),
-    "location-feature": ("22.4", "2.5", "8.8", "51.6", "32.6", "59.7"),
-    "type": ("8.8 ± 0.2", "10.8 ± 0.2", "5.7 ± 0.1", "84.7 ± 2.8", "71.5 ± 1.7", "89.5 ± 0.3"),
-    "location": ("13.0 ± 0.1", "6.5 ± 0.1", "6.2 ± 0.1", "61.1 ± 4.4", "39.5 ± 4.3", "87.8 ± 0.5"),
-    "type+location": ("8.7 ± 0.2", "7.2 ± 0.1", "6.0 ± 0.1", "81.3 ± 4.7", "68.0 ± 2.4", "89.9 ± 0.3"),
-    "all": ("8.5 ± 0.1", "7.2 ± 0.0", "5.1 ± 0.0", "86.0 ± 3.9", "72.4 ± 4.6", "90.5 ± 0.2"),
-    "conv5": ("11.5 ± 0.2", "7.1 ± 0.1", "6.3 ± 0.0", "79.8 ± 0.6", "64.8 ± 1.2", "86.6 ± 0.4"),
-    "conv5+conv4": ("9.7 ± 0.2", "7.0 ± 0.0", "5.4 ± 0.1", "82.4 ± 3.3", "67.9 ± 2.2", "89.0 ± 0.6"),
-    "no-refinement": ("8.7 ± 0.2", "7.3 ± 0.0", "5.2 ± 0.1", "85.4 ± 2.8", "69.8 ± 2.0", "90.2 ± 0.2"),
-}
+
+def tables(workspace: Workspace) -> list[str]:
+    """Return the stages that keep a finished table."""
+    return [name for name in workspace.stage_names() if name.startswith(TABLE)]
 
 
 def reproduced(context: ReportContext) -> Section:
     """Every table that `reproduce` has finished in this workspace, one a preset."""
-    stages = [name for name in context.workspace.stage_names() if name.startswith(TABLE)]
-    if not stages:
-        return Section("", "", missing="no row of Table 1 was trained for it (run `lesiongraph reproduce`)")
     section = Section("", "Rows in italics are the paper's, on DeepLesion: a scale, not a comparison.")
-    for stage in stages:
+    for stage in tables(context.workspace):
         table = context.workspace.open(stage, "reproduce").read_json("table")
         name = stage.removeprefix(TABLE)
         section.text += f"\n{table['caption']}".replace("in bold", "with a star")
@@ -57,9 +49,9 @@ def _tables(table: dict[str, Any], preset: str) -> list[Table]:
             for name in names
         }
         rows.append({"feature": line["title"], **cells})
-        own = dict(zip(list(HEADS.values())[:6], PAPER_TABLE1[line["row"]], strict=True))
+        theirs = dict(zip(TABLE1_FIGURES, PAPER_TABLE1[line["row"]], strict=True))
         paper.append(len(rows))
-        rows.append({"feature": "paper", **{HEADS[name]: own.get(HEADS[name], "") for name in names}})
+        rows.append({"feature": "paper", **{HEADS[name]: _text(theirs.get(name)) for name in names}})
     intervals = [
         {
             "feature": line["title"],
@@ -71,6 +63,13 @@ def _tables(table: dict[str, Any], preset: str) -> list[Table]:
         Table(f"Table 1, preset {preset}", pd.DataFrame(rows), reference=frozenset(paper)),
         Table(f"95 % intervals over patients, preset {preset}", pd.DataFrame(intervals), folded=True),
     ]
+
+
+def _text(figure: tuple[float, float | None] | None) -> str:
+    if figure is None:
+        return ""
+    mean, sd = figure
+    return f"{mean:.1f}" if sd is None else f"{mean:.1f} ± {sd:.1f}"
 
 
 def _figures(table: dict[str, Any], preset: str) -> list[Picture]:

@@ -14,13 +14,13 @@ from lesiongraph.evaluation import confusion_matrix
 from lesiongraph.figures import confusion_figure, curve_figure, to_png
 from lesiongraph.lesion import LESION_TYPES
 from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.reproduce_caption import caption, state_run
 from lesiongraph.pipeline.reproduce_rows import ALL_CUES, TableRow, check_base, chosen_rows
 from lesiongraph.pipeline.reproduce_runs import SCRATCH, Experiment, ensure_scores
 from lesiongraph.pipeline.reproduce_table import (
     REPEATS,
     Scores,
     confusion_counts,
-    counted_on,
     figures_of,
     markdown,
     read_scores,
@@ -28,7 +28,7 @@ from lesiongraph.pipeline.reproduce_table import (
     table_json,
 )
 from lesiongraph.pipeline.training_set import check_located
-from lesiongraph.recipe import EvaluationRecipe, Recipe, preset
+from lesiongraph.recipe import Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
 TABLE = "table1_"  # and the preset: the stage that keeps the finished table
@@ -98,10 +98,11 @@ def reproduce(
         stage = TABLE + recipe.name
         report.already_done = workspace.is_current(stage, key)
         if not report.already_done:
-            _keep(workspace, stage, key, _table(scores, recipe, seeds, progress))
+            made = _table(scores, recipe, seeds, progress)
+            with workspace.write(stage, key) as folder:
+                folder.write_json("table", made)
         table = workspace.open(stage, "reproduce").read_json("table")
-        folder = out if out is not None else workspace.path / "table1"
-        report.details["files"] = write_files(folder, table)
+        report.details["files"] = write_files(out or workspace.path / "table1", table)
         report.details.update({name: table[name] for name in ("caption", "rows", "stated")})
         report.counts.update(rows=len(wanted), trainings=experiment.runs_done)
         for left in workspace.scratch("").glob(SCRATCH + "*"):  # of killed runs with other options
@@ -171,7 +172,7 @@ def _table(
     for done, (row, own) in enumerate(scores.items(), start=1):
         cells[row] = figures_of(own)
         progress("intervals", done, len(scores))
-    stated = _stated(scores, recipe, seeds)
+    stated = state_run(scores, recipe, seeds)
     full = next((own for row, own in scores.items() if row.name == ALL_CUES), None)
     confusion = confusion_counts(full) if full else None
     return {
@@ -181,68 +182,8 @@ def _table(
         "frame": table_frame(cells).to_dict("list"),
         "confusion": None if confusion is None else [side.tolist() for side in confusion],
         "curves": {
-            row.name: [own[0].curve.precision.tolist(), own[0].curve.recall.tolist()]
+            row.name: [points.precision.tolist(), points.recall.tolist()]
             for row, own in scores.items()
-            if own[0].curve is not None
+            if own[0].curve is not None and len(points := own[0].curve.dropna())
         },
     }
-
-
-def _stated(scores: dict[TableRow, list[Scores]], recipe: Recipe, seeds: int) -> dict[str, Any]:
-    """Return what the caption says: what was run, on what, and by which version."""
-    own, usual = recipe.embedding, preset(recipe.name).embedding
-    every = [one.about["run"] for row in scores.values() for one in row]
-    some = next(iter(scores.values()))[0]
-    return {
-        "preset": recipe.name,
-        "changed": {
-            name: [getattr(usual, name), getattr(own, name)]
-            for name in vars(own)
-            if getattr(own, name) != getattr(usual, name)
-        },
-        "trunk": own.trunk,
-        "trunk_trained": own.train_trunk,
-        "steps": own.steps,
-        "refinement_steps": own.refinement_steps * own.refinements,
-        "random_seeds": seeds,
-        "counted_on": counted_on(some),
-        "lesions": len(some.patients),
-        "patients": len(set(some.patients)),
-        "k": EvaluationRecipe().k,
-        **{
-            name: sorted({str(about[name]) for about in every if about[name]})
-            for name in ("machine", "version", "commit")
-        },
-        "seconds_of_trainings": [about["seconds"] for about in every if "seconds" in about],
-        "noise_of_the_pseudo_labels": {
-            row.name: [one.about["noise"] for one in own_scores]
-            for row, own_scores in scores.items()
-            if any(one.about["noise"] for one in own_scores)
-        },
-    }
-
-
-def caption(stated: dict[str, Any]) -> str:
-    """Return the caption: how to read the table, then what was run."""
-    trunk = "trained" if stated["trunk_trained"] else "frozen"
-    fewer = [
-        f"{name} {now} instead of the preset's {usual}" for name, (usual, now) in stated["changed"].items()
-    ]
-    parts = [
-        f"Counted on {stated['counted_on']}.",
-        f"Average retrieval errors of the {stated['k']} nearest lesions (lower is better), then clustering, "
-        "classification and matching (higher is better), in percent; best of a column in bold. Hits of the "
-        'query\'s own patient count, except under "other patients". Trained rows: mean ± standard deviation '
-        f"over {stated['random_seeds']} random seeds.",
-        f"Preset {stated['preset']}, trunk {stated['trunk']} ({trunk}), {stated['steps']} steps and "
-        f"{stated['refinement_steps']} of refinement{'; ' + '; '.join(fewer) if fewer else ''}.",
-        f"lesiongraph {', '.join(stated['version'])}"
-        + (f", commit {', '.join(stated['commit'])}" if stated["commit"] else "")
-        + f"; {'; '.join(stated['machine'])}.",
-    ]
-    return "\n".join(parts)
-
-
-def _keep(workspace: Workspace, stage: str, key: str, table: dict[str, Any]) -> None:
-    with workspace.write(stage, key) as folder:
-        folder.write_json("table", table)

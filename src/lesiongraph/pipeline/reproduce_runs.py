@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import platform
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesiongraph import __version__
-from lesiongraph.embedding import Checkpointing, Trunk, device_name
+from lesiongraph.embedding import Checkpointing, Trunk
 from lesiongraph.errors import NotEnoughDataError
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.catalogue import kept_lesions
@@ -34,6 +30,7 @@ from lesiongraph.pipeline.evaluate import (
 )
 from lesiongraph.pipeline.features import Features, ensure_features, open_trunk
 from lesiongraph.pipeline.labelling import label_noise
+from lesiongraph.pipeline.made_by import made_by
 from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.pipeline.progress import Progress
 from lesiongraph.pipeline.reproduce_rows import TableRow
@@ -172,11 +169,6 @@ def ensure_scores(experiment: Experiment, row: TableRow, rng_seed: int) -> str:
     return stage
 
 
-def made_by() -> dict[str, str]:
-    """Return what a table states about where a run was made; the commit is "" outside a git checkout."""
-    return {"machine": _machine(), "version": __version__, "commit": _commit()}
-
-
 def _vectors(experiment: Experiment, row: TableRow, run: str | None) -> tuple[Vectors, dict[str, Any]]:
     """Return what a row retrieves by, with the lesions it knows."""
     workspace = experiment.workspace
@@ -218,25 +210,3 @@ def _score(vectors: Vectors, feature: str) -> tuple[pd.DataFrame, dict[str, int]
 def _noise(experiment: Experiment, run: str) -> dict[str, Any] | None:
     table = experiment.workspace.open(run, "reproduce").read_table("pseudo_labels")
     return label_noise(table, kept_lesions(experiment.workspace), experiment.true_types)
-
-
-def _machine() -> str:
-    cores = f"{os.cpu_count()} cores, {device_name()}"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {cores}"
-
-
-def _commit() -> str:
-    """Return the commit of the checkout that this package is run from."""
-    root = Path(__file__).parents[3]
-    if not ((root / ".git").exists() and (root / "pyproject.toml").is_file()):
-        return ""
-    asked = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
-    try:
-        return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

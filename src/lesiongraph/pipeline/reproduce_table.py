@@ -18,7 +18,7 @@ from lesiongraph.evaluation import (
     patient_bootstrap,
 )
 from lesiongraph.pipeline.reproduce_rows import TableRow
-from lesiongraph.pipeline.reproduce_runs import ATTRIBUTES, COUNTINGS, SPLIT
+from lesiongraph.pipeline.reproduce_runs import ATTRIBUTES, COUNTINGS
 from lesiongraph.recipe import EvaluationRecipe
 from lesiongraph.workspace import StageFolder
 
@@ -194,16 +194,15 @@ def confusion_counts(seeds: list[Scores]) -> tuple[np.ndarray, np.ndarray] | Non
     if not asked:
         return None
     types = np.concatenate([one.types[one.predicted != ""] for one in asked])
-    predicted = np.concatenate([one.predicted[one.predicted != ""] for one in asked if one.predicted is not None])
+    predicted = np.concatenate(
+        [one.predicted[one.predicted != ""] for one in asked if one.predicted is not None]
+    )
     return types, predicted
 
 
 def _lines(names: list[str], rows: list[list[str]]) -> list[str]:
     head = ["feature", *(HEADS[name] for name in names)]
-    return [
-        "| " + " | ".join(cells) + " |"
-        for cells in (head, ["---", *("---:" for _ in names)], *rows)
-    ]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, ["---", *("---:" for _ in names)], *rows)]
 
 
 def _asked(name: str) -> Callable[[Scores, np.ndarray | None], float | None]:
@@ -235,8 +234,3 @@ def _figure(values: list[float], interval: ConfidenceInterval | None) -> Figure:
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     low, high = (None, None) if interval is None else (interval.low, interval.high)
     return Figure(tuple(values), float(np.mean(values)), sd, low, high)
-
-
-def counted_on(scores: Scores) -> str:
-    """Say on how many lesions and patients a table was counted."""
-    return f"{len(scores.patients)} typed lesions of {len(set(scores.patients))} patients, {SPLIT} split"

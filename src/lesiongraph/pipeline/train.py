@@ -90,7 +90,9 @@ def start_run(
 ) -> TrainingRun:
     """Return a training of the workspace's pool, ready to run."""
     data = training_set(workspace, features.lesion_ids)
-    labels = ensure_initial_labels(workspace, data, features.initial, recipe) if "type" in recipe.cues else None
+    labels = (
+        ensure_initial_labels(workspace, data, features.initial, recipe) if "type" in recipe.cues else None
+    )
     return TrainingRun(recipe, data, patches, features, labels, progress)
 
 

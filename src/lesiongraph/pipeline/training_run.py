@@ -68,7 +68,9 @@ class TrainingRun:
         assert self.sampler is not None
         took_part = self.data.lesions.iloc[np.concatenate([self.data.seeds, self.data.pool])]
         drawn = self.sampler.sample(SEQUENCES_KEPT, np.random.default_rng(model.rng_seed))
-        ids = np.append(self.data.lesions.lesion_id.to_numpy(str)[self.data.pool], "")  # −1: a letter not used
+        ids = np.append(
+            self.data.lesions.lesion_id.to_numpy(str)[self.data.pool], ""
+        )  # −1: a letter not used
         labels = labels_table(self.data, self.labels.labels if self.labels else None)
         before = labels_table(self.data, self.initial_labels.labels if self.initial_labels else None)
         model.save(folder.path / "embedder.safetensors")
@@ -95,9 +97,7 @@ class TrainingRun:
     def _inputs(self, trunk: Trunk) -> LesionInputs:
         if not self.recipe.train_trunk:
             return CachedLesions(self.features.maps, self.data.pool)
-        return PatchLesions(
-            _Chosen(PatchRows(self.patches), self.data.pool), trunk, self.recipe.roi_size
-        )
+        return PatchLesions(_Chosen(PatchRows(self.patches), self.data.pool), trunk, self.recipe.roi_size)
 
     def _relabel(self, model: TrainedEmbedder) -> SequenceSampler:
         """Label the pool again by the learned embedding."""

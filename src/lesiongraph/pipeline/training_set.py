@@ -26,12 +26,14 @@ class TrainingSet:
     @property
     def seed_types(self) -> np.ndarray:
         """Manual types (n,) of the seeds."""
-        return self.lesions.type.to_numpy(str)[self.seeds]
+        types: np.ndarray = self.lesions.type.to_numpy(str)[self.seeds]
+        return types
 
     @property
     def seed_patients(self) -> np.ndarray:
         """Patients (n,) of the seeds."""
-        return self.lesions.patient_id.to_numpy(str)[self.seeds]
+        patients: np.ndarray = self.lesions.patient_id.to_numpy(str)[self.seeds]
+        return patients
 
     def counts(self) -> dict[str, int]:
         """Return how many take part, and how many with a remark on their location."""
