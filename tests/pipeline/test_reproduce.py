@@ -18,8 +18,9 @@ from lesiongraph.lesion import LESIONS
 from lesiongraph.pipeline import labelling, train
 from lesiongraph.pipeline.evaluate import evaluate
 from lesiongraph.pipeline.reproduce import reproduce
+from lesiongraph.pipeline.reproduce_cells import LOWER_IS_BETTER
 from lesiongraph.pipeline.reproduce_rows import ROWS
-from lesiongraph.pipeline.reproduce_table import LOWER_IS_BETTER, best_cells
+from lesiongraph.pipeline.reproduce_table import best_cells
 from lesiongraph.recipe import Recipe, override, preset
 from lesiongraph.workspace import StageFolder, Workspace
 
@@ -122,8 +123,26 @@ def test_an_interval_of_errors_holds_the_estimate(reproduced):
     for row in table:
         for name in ERRORS:
             cell = table[row][name]
-            assert cell["low"] <= cell["mean"] <= cell["high"]
-    assert any(table["all"][name]["low"] < table["all"][name]["high"] for name in ERRORS)
+            low, high = cell["interval"]
+            assert low <= cell["mean"] <= high
+    assert any(np.diff(table["all"][name]["interval"]) > 0 for name in ERRORS)
+
+
+def test_the_gap_to_the_full_row_is_paired(reproduced):
+    table = table_of(reproduced[0])
+    assert all(cell["gap"] is None for cell in table["all"].values())
+    for name in (*ERRORS, "purity", "accuracy"):
+        gap, low, high = table["conv5"][name]["gap"]
+        assert gap == pytest.approx(table["conv5"][name]["mean"] - table["all"][name]["mean"])
+        assert low <= high
+    # the rows share their patients: a row like the full one differs from it by nothing on every resample
+    same = [
+        cells
+        for row, cells in table.items()
+        if row != "all" and cells["type_are"]["values"] == table["all"]["type_are"]["values"]
+    ]
+    assert all(cells["type_are"]["gap"][0] == 0 for cells in same)
+    assert "Difference from the row of all cues" in (reproduced[0] / "table1" / "table1.md").read_text()
 
 
 def test_the_best_of_each_column_is_bold(reproduced):

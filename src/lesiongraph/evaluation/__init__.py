@@ -1,6 +1,11 @@
 """Predictions and truth → Table 1, Fig. 7 and Fig. 8 of the paper (Sec. 6.2, 6.3)."""
 
-from lesiongraph.evaluation.bootstrap import ConfidenceInterval, patient_bootstrap
+from lesiongraph.evaluation.bootstrap import (
+    ConfidenceInterval,
+    patient_bootstrap,
+    patient_resamples,
+    percentile_interval,
+)
 from lesiongraph.evaluation.classification import (
     ClassificationResult,
     classification_accuracy,
@@ -56,6 +61,8 @@ __all__ = [
     "normalised_mutual_information",
     "pair_counts",
     "patient_bootstrap",
+    "patient_resamples",
+    "percentile_interval",
     "precision_recall_curve",
     "purity",
     "retrieval_errors",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -11,11 +12,13 @@ from lesiongraph.figures import Picture, Section, Table, confusion_figure, curve
 from lesiongraph.pipeline.paper_table1 import PAPER_TABLE1
 from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.pipeline.reproduce import TABLE, confusion_of, curves_of
+from lesiongraph.pipeline.reproduce_cells import HEADS, MATCHING
 from lesiongraph.pipeline.reproduce_table import (
-    HEADS,
-    MATCHING,
+    GAPS,
     best_cells,
     cell_text,
+    gap_text,
+    has_gaps,
     interval_text,
     shown_figures,
 )
@@ -52,17 +55,24 @@ def _tables(table: dict[str, Any], preset: str) -> list[Table]:
         theirs = dict(zip(TABLE1_FIGURES, PAPER_TABLE1[line["row"]], strict=True))
         paper.append(len(rows))
         rows.append({"feature": "paper", **{HEADS[name]: _text(theirs.get(name)) for name in names}})
-    intervals = [
-        {
-            "feature": line["title"],
-            **{HEADS[name]: interval_text(line["figures"][name]) for name in names if name not in MATCHING},
-        }
-        for line in table["rows"]
-    ]
-    return [
+    tables = [
         Table(f"Table 1, preset {preset}", pd.DataFrame(rows), reference=frozenset(paper)),
-        Table(f"95 % intervals over patients, preset {preset}", pd.DataFrame(intervals), folded=True),
+        Table(
+            f"95 % intervals over patients, preset {preset}", _of_lesions(table, interval_text), folded=True
+        ),
     ]
+    if has_gaps(table["rows"]):
+        tables.append(Table(f"Preset {preset}. {GAPS}", _of_lesions(table, gap_text), folded=True))
+    return tables
+
+
+def _of_lesions(table: dict[str, Any], text: Callable[[dict[str, Any] | None], str]) -> pd.DataFrame:
+    """Return one text a row and figure, of the figures that are counted lesion by lesion."""
+    names = [name for name in shown_figures(table["rows"]) if name not in MATCHING]
+    return pd.DataFrame(
+        {"feature": line["title"], **{HEADS[name]: text(line["figures"][name]) for name in names}}
+        for line in table["rows"]
+    )
 
 
 def _text(figure: tuple[float, float | None] | None) -> str:

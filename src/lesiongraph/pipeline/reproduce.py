@@ -15,18 +15,10 @@ from lesiongraph.figures import confusion_figure, curve_figure, to_png
 from lesiongraph.lesion import LESION_TYPES
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.reproduce_caption import caption, state_run
+from lesiongraph.pipeline.reproduce_cells import REPEATS, Scores, cells_of, read_scores
 from lesiongraph.pipeline.reproduce_rows import ALL_CUES, TableRow, check_base, chosen_rows
 from lesiongraph.pipeline.reproduce_runs import SCRATCH, Experiment, ensure_scores
-from lesiongraph.pipeline.reproduce_table import (
-    REPEATS,
-    Scores,
-    confusion_counts,
-    figures_of,
-    markdown,
-    read_scores,
-    table_frame,
-    table_json,
-)
+from lesiongraph.pipeline.reproduce_table import markdown, table_frame, table_json
 from lesiongraph.pipeline.training_set import check_located
 from lesiongraph.recipe import Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
@@ -168,13 +160,10 @@ def _table(
     scores: dict[TableRow, list[Scores]], recipe: Recipe, seeds: int, progress: Progress
 ) -> dict[str, Any]:
     """Return everything the table's files and the report are made of."""
-    cells = {}
-    for done, (row, own) in enumerate(scores.items(), start=1):
-        cells[row] = figures_of(own)
-        progress("intervals", done, len(scores))
+    cells = cells_of(scores, lambda done: progress("intervals", done, len(scores)))
     stated = state_run(scores, recipe, seeds)
     full = next((own for row, own in scores.items() if row.name == ALL_CUES), None)
-    confusion = confusion_counts(full) if full else None
+    confusion = _classified(full) if full else None
     return {
         "caption": caption(stated),
         "stated": stated,
@@ -187,3 +176,9 @@ def _table(
             if own[0].curve is not None and len(points := own[0].curve.dropna())
         },
     }
+
+
+def _classified(seeds: list[Scores]) -> tuple[Any, Any] | None:
+    """Return true and predicted types over all random seeds, one after the other (Fig. 7)."""
+    asked = pd.concat([one.table[one.table.predicted != ""] for one in seeds])
+    return (asked.type, asked.predicted) if len(asked) else None

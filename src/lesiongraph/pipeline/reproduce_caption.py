@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lesiongraph.pipeline.reproduce_cells import Scores
 from lesiongraph.pipeline.reproduce_rows import TableRow
 from lesiongraph.pipeline.reproduce_runs import SPLIT
-from lesiongraph.pipeline.reproduce_table import Scores
 from lesiongraph.recipe import EvaluationRecipe, Recipe, preset
 
 

@@ -98,7 +98,7 @@ class Experiment:
     def scoring_key(self) -> str:
         """Everything a score depends on beside the vectors."""
         truth = "" if self.truth is None else hashlib.sha256(self.truth.read_bytes()).hexdigest()
-        return fingerprint("scores-1", truth, dataclasses.asdict(EvaluationRecipe()), SPLIT)
+        return fingerprint("scores-2", truth, dataclasses.asdict(EvaluationRecipe()), SPLIT)
 
     def stage(self, kind: str, row: TableRow, rng_seed: int) -> str:
         """Return the name of the stage that keeps one row's result of one random seed."""
@@ -202,6 +202,7 @@ def _score(vectors: Vectors, feature: str) -> tuple[pd.DataFrame, dict[str, int]
         for name in ATTRIBUTES:
             values = getattr(errors, name)
             table[f"{name}_error{counting}"] = np.nan if values is None else values
+        table[f"retrieved{counting}"] = errors.retrieved
     table["cluster"] = -1 if scored.clusters is None else scored.clusters
     table["predicted"] = "" if scored.predicted is None else scored.predicted
     return table, dict(report.counts)
