@@ -309,3 +309,36 @@ def test_the_command_line(cli, reproduced, copied, identities, tmp_path):
     assert {Path(path).name for path in report["details"]["files"].values()} >= {"table1.md", "table1.csv"}
     assert all(Path(path).is_file() for path in report["details"]["files"].values())
     assert cli(*asked).out.splitlines()[-1] == str(tmp_path / "o" / "matching.png")
+
+
+def test_a_trunk_that_learns_starts_afresh_in_each_run(workspace, tmp_path):
+    numbers = {"embedding.train_trunk": "true", "embedding.steps": "2", "embedding.refinement_steps": "1"}
+    alone = Path(shutil.copytree(workspace, tmp_path / "alone"))
+    reproduce(Workspace(workspace), recipe(**numbers), seeds=1, rows=["all", "no-refinement"])
+    report = reproduce(Workspace(alone), recipe(**numbers), seeds=1, rows=["no-refinement"])
+    np.testing.assert_array_equal(
+        *(run_folder(path, "no-refinement", 0).read_array("vectors") for path in (workspace, alone))
+    )
+    assert "trunk narrow (trained)" in report.details["caption"]
+    about = run_folder(alone, "no-refinement", 0).read_json("about")
+    assert about["frozen"] == []
+
+
+def test_train_states_the_noise_of_its_labels(cli, workspace, identities):
+    ran = cli("train", "-w", workspace, *TRAINING, "--seed", 3, "--truth", identities, "--json")
+    assert ran.code == 0
+    details = json.loads(ran.out)["details"]
+    assert details["noise of the pseudo-labels"]["pool lesions of known type"] == 32
+    assert details["pseudo-labels from initial feature"]["without a label"] == 0
+    again = cli("train", "-w", workspace, *TRAINING, "--seed", 3, "--truth", identities, "--json")
+    assert json.loads(again.out)["already_done"] is True
+    noise = json.loads(again.out)["details"]["noise of the pseudo-labels"]
+    assert noise == details["noise of the pseudo-labels"]
+    seen = {"before refinement", "after refinement", "labels changed", "mended", "spoilt"}
+    assert seen < set(noise)
+
+
+def test_abstention_without_seeds_of_two_patients_is_an_error_not_a_silence(cli, workspace):
+    ran = cli("train", "-w", workspace, *TRAINING, "--set", "abstain=0.9")
+    assert ran.code == 1
+    assert "seeds of two patients" in ran.err

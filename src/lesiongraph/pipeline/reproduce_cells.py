@@ -1,4 +1,4 @@
-"""Saved scores → the cells of Table 1: spread over random seeds, intervals over patients, gaps between rows."""
+"""Saved scores → the cells of Table 1: spread over random seeds, intervals over patients, gaps."""
 
 from __future__ import annotations
 
