@@ -13,7 +13,7 @@ from stages import NUMBERS, TRAINING
 
 from lesiongraph.embedding import TrainedEmbedder
 from lesiongraph.errors import UsageError
-from lesiongraph.evaluation import TABLE1_FIGURES
+from lesiongraph.evaluation import TABLE1_FIGURES, patient_bootstrap
 from lesiongraph.lesion import LESIONS
 from lesiongraph.pipeline import labelling, train
 from lesiongraph.pipeline.evaluate import evaluate
@@ -128,6 +128,20 @@ def test_an_interval_of_errors_holds_the_estimate(reproduced):
     assert any(np.diff(table["all"][name]["interval"]) > 0 for name in ERRORS)
 
 
+def test_the_interval_is_the_bootstrap_of_the_mean_over_seeds(reproduced):
+    """Against `patient_bootstrap` on the saved errors of each query."""
+    workspace = Workspace(reproduced[0])
+    seeds = [workspace.open(f"scores_demo_type_{i}", "reproduce").read_table("scores") for i in range(2)]
+    errors = [table.size_error_others.to_numpy() for table in seeds]
+    found = patient_bootstrap(
+        lambda rows: 100 * np.mean([one[rows].mean() for one in errors]), seeds[0].patient_id,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    cell = table_of(reproduced[0])["type"]["size_are_others"]
+    assert cell["mean"] == pytest.approx(found.estimate)
+    assert cell["interval"] == pytest.approx([found.low, found.high])
+
+
 def test_the_gap_to_the_full_row_is_paired(reproduced):
     table = table_of(reproduced[0])
     assert all(cell["gap"] is None for cell in table["all"].values())
@@ -135,6 +149,7 @@ def test_the_gap_to_the_full_row_is_paired(reproduced):
         gap, low, high = table["conv5"][name]["gap"]
         assert gap == pytest.approx(table["conv5"][name]["mean"] - table["all"][name]["mean"])
         assert low <= high
+    assert table["location-feature"]["type_are"]["gap"] is not None
     # the rows share their patients: a row like the full one differs from it by nothing on every resample
     same = [
         cells

@@ -118,11 +118,16 @@ def cells_of(
     for count, (row, own) in enumerate(scores.items(), start=1):
         drawn = of_full if own is full and of_full is not None else _resampled(own)
         other = None
-        if full is not None and own is not full and own[0].table.lesion_id.equals(full[0].table.lesion_id):
+        if full is not None and own is not full and _same_lesions(own[0], full[0]):
             other = of_full
         cells[row] = {name: _cell(own, name, drawn[name], other[name] if other else None) for name in HEADS}
         done(count)
     return cells
+
+
+def _same_lesions(first: Scores, second: Scores) -> bool:
+    """Whether resamples of the two draw the same lesions; in which order they stand does not matter."""
+    return set(first.table.lesion_id) == set(second.table.lesion_id)
 
 
 @dataclass(frozen=True)
