@@ -18,6 +18,7 @@ from lesiongraph.lesion import LESIONS
 from lesiongraph.pipeline import labelling, train
 from lesiongraph.pipeline.evaluate import evaluate
 from lesiongraph.pipeline.reproduce import reproduce
+from lesiongraph.pipeline.reproduce_caption import caption
 from lesiongraph.pipeline.reproduce_cells import LOWER_IS_BETTER
 from lesiongraph.pipeline.reproduce_rows import ROWS
 from lesiongraph.pipeline.reproduce_table import best_cells
@@ -357,3 +358,9 @@ def test_abstention_without_seeds_of_two_patients_is_an_error_not_a_silence(cli,
     ran = cli("train", "-w", workspace, *TRAINING, "--set", "abstain=0.9")
     assert ran.code == 1
     assert "seeds of two patients" in ran.err
+
+
+def test_the_caption_names_every_commit_and_says_where_one_is_unknown(reproduced):
+    stated = dict(reproduced[1]["details"]["stated"])
+    assert "commit abc, unknown" in caption({**stated, "commit": ["abc", "unknown"]})
+    assert "commit" not in caption({**stated, "commit": ["unknown"]})

@@ -9,6 +9,8 @@ from lesiongraph.pipeline.reproduce_rows import TableRow
 from lesiongraph.pipeline.reproduce_runs import SPLIT
 from lesiongraph.recipe import EvaluationRecipe, Recipe, preset
 
+UNKNOWN = "unknown"  # the commit of an installed package
+
 
 def state_run(scores: dict[TableRow, list[Scores]], recipe: Recipe, seeds: int) -> dict[str, Any]:
     """Return what the caption says: what was run, on what, and by which version."""
@@ -32,7 +34,7 @@ def state_run(scores: dict[TableRow, list[Scores]], recipe: Recipe, seeds: int) 
         "patients": len(set(some.patients)),
         "k": EvaluationRecipe().k,
         **{
-            name: sorted({str(about[name]) for about in every if about[name]})
+            name: sorted({str(about[name]) or UNKNOWN for about in every})
             for name in ("machine", "version", "commit")
         },
         "seconds_of_trainings": [about["seconds"] for about in every if "seconds" in about],
@@ -60,7 +62,7 @@ def caption(stated: dict[str, Any]) -> str:
         f"Preset {stated['preset']}, trunk {stated['trunk']} ({trunk}), {stated['steps']} steps and "
         f"{stated['refinement_steps']} of refinement{'; ' + '; '.join(fewer) if fewer else ''}.",
         f"lesiongraph {', '.join(stated['version'])}"
-        + (f", commit {', '.join(stated['commit'])}" if stated["commit"] else "")
+        + ("" if stated["commit"] == [UNKNOWN] else f", commit {', '.join(stated['commit'])}")
         + f"; {'; '.join(stated['machine'])}.",
     ]
     return "\n".join(parts)
