@@ -8,10 +8,21 @@ Source: Yan et al., CVPR 2018 (section numbers below); what the paper leaves sil
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from lesiongraph.errors import UsageError
+
+CUES = ("type", "location", "size")  # Sec. 4.2, from the highest in the hierarchy to the lowest
+MAPS = ("conv2", "conv3", "conv4", "conv5")  # Fig. 4: conv2_2, conv3_3, conv4_3, conv5_3
+LABELLERS = ("svm", "balanced")
+
+
+def _check_subset(name: str, given: Sequence[str], known: Sequence[Any]) -> None:
+    """Refuse names that are unknown or doubled, and none at all."""
+    if not given or set(given) - set(known) or len(set(given)) != len(given):
+        raise UsageError(f"{name}: expected some of {','.join(known)}, got {','.join(given) or 'none'}.")
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,10 @@ class EmbeddingRecipe:
 
     trunk: Literal["vgg16", "narrow"] = "vgg16"  # Sec. 4.3
     train_trunk: bool = True  # Sec. 4.3: the whole network is trained
+    cues: tuple[str, ...] = CUES  # Table 1, middle part: which cues the sequences are made of (ADR 10)
+    maps: tuple[str, ...] = MAPS  # Table 1, lower part: which pooled maps the head reads
+    labeller: str = "svm"  # Sec. 4.3; "balanced" weighs rare types up (ours, ADR 8)
+    abstain: float | None = None  # ours: wanted share of right pseudo-labels; None: label all (ADR 8)
     roi_size: int = 5  # Sec. 4.3: 5×5×num_channel
     fc_width: int = 256  # ours: the paper does not state the FC width of each scale (ADR 4)
     embedding_width: int = 1024  # Fig. 4, Fig. 5
@@ -66,6 +81,30 @@ class EmbeddingRecipe:
     refinement_steps: int = 1000  # ours: the paper gives the learning rate only
     momentum: float = 0.9  # authors' code
     weight_decay: float = 5e-4  # authors' code
+
+    def __post_init__(self) -> None:
+        _check_subset("cues", self.cues, CUES)
+        _check_subset("maps", self.maps, MAPS)
+        if self.labeller not in LABELLERS:
+            raise UsageError(f"labeller: expected one of {', '.join(LABELLERS)}, got {self.labeller!r}.")
+        if self.abstain is not None and not 0 < self.abstain <= 1:
+            raise UsageError(f"abstain: expected a share above 0 and at most 1, got {self.abstain}.")
+
+    @classmethod
+    def from_stated(cls, stated: dict[str, Any]) -> EmbeddingRecipe:
+        """Return the recipe a model file or a run report states; what an older one lacks has its default.
+
+        Raises
+        ------
+        UsageError
+            If it states a number that this version does not know.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        strange = sorted(set(stated) - known)
+        if strange:
+            raise UsageError(f"A recipe with {', '.join(strange)}: a newer version of lesiongraph wrote it.")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stated.items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -184,6 +223,11 @@ def _parse(text: str, old: object, key: str) -> object:
             ]
         if old is None:  # a number that is chosen from the data unless it is set
             return float(text)
+        if isinstance(old, tuple) and isinstance(old[0], str):  # some of the names, in their order
+            given = text.split(",")
+            known = CUES if old[0] in CUES else MAPS
+            _check_subset(key, given, known)
+            return tuple(one for one in known if one in given)
         if isinstance(old, tuple):
             values = tuple(float(part) for part in text.split(","))
             if len(values) != len(old):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_hospital import tree
+from stages import TRAINING
 from test_bad_input import NEEDS, stages_run, workspace_before
 
 pytestmark = pytest.mark.slow
@@ -82,7 +83,7 @@ def leftovers(workspace: Path) -> list[str]:
     """Return what belongs to no result: neither named by the pointer, nor lock, report, runs or scratch."""
     stages = json.loads((workspace / "workspace.json").read_text())["stages"]
     known = {entry["folder"] for entry in stages.values()}
-    known |= {"workspace.json", ".lock", "runs", "scratch", "report"}
+    known |= {"workspace.json", ".lock", "runs", "scratch", "report", "table1"}
     return [path.name for path in workspace.iterdir() if path.name not in known]
 
 
@@ -136,6 +137,32 @@ def test_a_training_killed_late_is_taken_up(worked_workspace, tmp_path, small_ho
     finish(*command, "-w", killed)
     assert results(killed) == results(clean)
     assert not list((killed / "scratch").iterdir())
+
+
+def test_a_reproduction_killed_is_completed(worked_workspace, tmp_path):
+    command = ("reproduce", "--rows", "imagenet,type,conv5", "--seeds", "2", *TRAINING)
+    clean = Path(shutil.copytree(worked_workspace, tmp_path / "clean"))
+    _, seconds = finish(*command, "-w", clean)
+    killed = Path(shutil.copytree(worked_workspace, tmp_path / "killed"))
+    moments = [lambda s=s: kill_after(s * seconds, *command, "-w", killed) for s in MOMENTS]
+    hits = [kill() for kill in (*moments, lambda: kill_at_part(killed, *command, "-w", killed))]
+    assert any(hits), "no kill met it under way"
+    finish(*command, "-w", killed)
+    assert results(killed) == results(clean)
+    assert not leftovers(killed)
+    assert not list((killed / "scratch").iterdir())
+    names = ("table1.md", "table1.csv", "table1.json")
+    found, wanted = ([_without_seconds(path / "table1" / name) for name in names] for path in (killed, clean))
+    assert found == wanted
+
+
+def _without_seconds(path: Path) -> str:
+    """Return a file's text but for how long each training took."""
+    if path.suffix != ".json":
+        return path.read_text()
+    table = json.loads(path.read_text())
+    assert len(table["stated"].pop("seconds_of_trainings")) == 4
+    return json.dumps({**table, "stated": table["stated"]})
 
 
 def test_workers_leave_with_the_process_that_was_killed(worked_workspace, tmp_path):

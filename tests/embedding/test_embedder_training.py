@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lesiongraph.embedding import (
     CachedLesions,
@@ -20,7 +21,7 @@ from lesiongraph.embedding import (
     refine,
     train_embedder,
 )
-from lesiongraph.embedding.weights import read_metadata
+from lesiongraph.embedding.weights import read_metadata, write_safetensors
 from lesiongraph.errors import NotEnoughDataError, WeightsError
 from lesiongraph.recipe import EmbeddingRecipe
 
@@ -290,3 +291,30 @@ def test_a_loss_that_is_not_finite_stops_the_training(maps, trunk):
     broken[0][:] = np.nan
     with pytest.raises(FloatingPointError, match="learning rate"):
         train_embedder(CachedLesions(broken), GroupSampler(40), trunk, RECIPE)
+
+
+def _restate(path, **changes):
+    """Write a model file anew with other statements in it."""
+    stated = json.loads(read_metadata(path)["lesiongraph"])
+    stated["recipe"] = {k: v for k, v in (stated["recipe"] | changes).items() if v is not None}
+    write_safetensors(path, load_file(path), {"lesiongraph": json.dumps(stated)})
+
+
+def test_a_model_of_an_earlier_version_loads(maps, trunk, tmp_path):
+    model = train_embedder(CachedLesions(maps), GroupSampler(40), trunk, RECIPE)
+    model.save(path := tmp_path / "model.safetensors")
+    _restate(path, cues=None, maps=None, labeller=None, abstain=None)
+    again = TrainedEmbedder.load(path, trunk)
+    assert again.recipe == RECIPE
+    np.testing.assert_array_equal(embed(again, CachedLesions(maps)), embed(model, CachedLesions(maps)))
+
+
+def test_a_head_of_other_maps_than_stated_is_refused(maps, trunk, tmp_path):
+    recipe = dataclasses.replace(RECIPE, maps=("conv4",))
+    model = train_embedder(CachedLesions(maps), GroupSampler(40), trunk, recipe)
+    model.save(path := tmp_path / "model.safetensors")
+    assert model.describe()["maps"] == ["conv4"]
+    assert TrainedEmbedder.load(path, trunk).head.scales == (2,)
+    _restate(path, maps=["conv3", "conv4"])
+    with pytest.raises(WeightsError, match="its head"):
+        TrainedEmbedder.load(path, trunk)

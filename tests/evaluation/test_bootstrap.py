@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lesiongraph.errors import NotEnoughDataError
-from lesiongraph.evaluation import patient_bootstrap
+from lesiongraph.evaluation import patient_bootstrap, patient_resamples
 
 
 def test_interval_holds_the_mean_and_widens_with_correlated_lesions() -> None:
@@ -37,3 +37,18 @@ def test_wrong_use() -> None:
         patient_bootstrap(lambda r: 0.0, ["a", "a"], rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="level"):
         patient_bootstrap(lambda r: 0.0, ["a", "b"], rng=np.random.default_rng(0), level=1)
+
+
+def test_resamples_draw_whole_patients_whatever_the_order_of_their_lesions() -> None:
+    patients = np.array(["b", "a", "b", "c", "a", "b"])
+    order = np.array([5, 2, 0, 1, 4, 3])
+    first, second = (
+        patient_resamples(names, rng=np.random.default_rng(0), repeats=50)
+        for names in (patients, patients[order])
+    )
+    for rows, again in zip(first, second, strict=True):
+        counts = np.bincount(rows, minlength=6)
+        assert all(len(set(counts[patients == name])) == 1 for name in "abc")
+        assert sum(counts[[0, 1, 3]]) == 3
+        # the same patients are drawn: two tables of the same lesions can be compared
+        assert sorted(patients[rows]) == sorted(patients[order][again])

@@ -1,10 +1,11 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from lesiongraph.errors import NotEnoughDataError
-from lesiongraph.evaluation import evaluate_features
+from lesiongraph.evaluation import TABLE1_FIGURES, evaluate_features, purity, score_features
 
 KEYS = ["type_are", "location_are", "size_are", "purity", "nmi", "accuracy", "n", "k"]
 
@@ -74,3 +75,28 @@ def test_nothing_is_dropped_silently() -> None:
         evaluate_features(np.empty((0, 3)), [], None, None, None)
     with pytest.raises(ValueError, match="types"):
         evaluate_features(np.ones((3, 2)), ["lung"], None, None, None)
+
+
+def test_figures_of_a_resample_by_hand():
+    data = rows()
+    scored = score_features(**data, seed_features=data["features"], seed_types=data["types"])
+    chosen = np.array([0, 0, 3, 5, 5, 5])
+    assert scored.figure("type_are", chosen) == pytest.approx(
+        100 * np.mean([scored.errors.type[i] for i in chosen])
+    )
+    assert scored.figure("purity", chosen) == 100 * purity(scored.types[chosen], scored.clusters[chosen])
+    right = [scored.predicted[i] == scored.types[i] for i in chosen]
+    assert scored.figure("accuracy", chosen) == pytest.approx(100 * np.mean(right))
+    everyone = np.arange(len(scored.types))
+    assert all(
+        scored.figure(n) == scored.figure(n, everyone) == getattr(scored.row(), n) for n in TABLE1_FIGURES
+    )
+
+
+def test_a_lesion_that_was_not_classified_does_not_count():
+    data = rows()
+    scored = score_features(**data, seed_features=data["features"], seed_types=data["types"])
+    predicted = np.where(np.arange(len(scored.types)) < 4, "", "nothing")
+    half = dataclasses.replace(scored, predicted=predicted)
+    assert half.figure("accuracy") == 0
+    assert half.figure("accuracy", np.array([0, 1])) is None

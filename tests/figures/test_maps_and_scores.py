@@ -128,3 +128,12 @@ def test_curves_are_named_with_their_area() -> None:
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert names == ["embedding (area 0.750)", "location (area 0.750)"]
     assert all(line.get_xdata()[-1] == pytest.approx(0.9) for line in figure.axes[0].lines)
+
+
+def test_nine_curves_are_all_drawn_and_told_apart() -> None:
+    curve = np.array([np.nan, 1.0, 0.5]), np.array([0.0, 0.1, 0.9]), 0.75
+    axes = curve_figure({f"row {i}": curve for i in range(9)}).axes[0]
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 9
+    # the area counts the curve as level from recall 0 to its first point: so it is drawn
+    assert axes.lines[8].get_xdata().tolist() == [0.0, 0.1, 0.9]
+    assert axes.lines[8].get_ydata().tolist() == [1.0, 1.0, 0.5]

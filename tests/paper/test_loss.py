@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lesiongraph.embedding import sequence_loss
+from lesiongraph.embedding.loss import drop_unused_letters
 from lesiongraph.recipe import EmbeddingRecipe
 
 
@@ -65,5 +66,42 @@ def test_the_gradient_is_right():
     ("shape", "margins"), [((3, 4, 2), (1, 2, 3)), ((5, 2), (1, 2, 3)), ((3, 5, 2), (1, 2))]
 )
 def test_other_shapes_are_refused(shape, margins):
-    with pytest.raises(ValueError, match=r"\(S, 5, D\)"):
+    with pytest.raises(ValueError, match=r"\(S, L, D\)"):
         sequence_loss(torch.zeros(shape), margins)
+
+
+@pytest.mark.parametrize(
+    ("letters", "pairs"),
+    [
+        ("ABE", [("B", "E", 2)]),
+        ("ABD", [("B", "D", 1)]),
+        ("ABC", [("B", "C", 0)]),
+        ("ABDE", [("B", "D", 1), ("D", "E", 2)]),
+        ("ABCE", [("B", "C", 0), ("C", "E", 2)]),
+        ("ABCDE", [("B", "C", 0), ("C", "D", 1), ("D", "E", 2)]),
+    ],
+)
+def test_fewer_letters_keep_the_margin_of_their_cue(letters, pairs):
+    """ADR 10: a letter that is not used leaves the chain with its margin, and its neighbours meet."""
+    margins, rng = (0.1, 0.2, 0.4), np.random.default_rng(len(letters))
+    vectors = rng.normal(0, 0.3, (7, 5, 4))
+    sequences = np.arange(35).reshape(7, 5)
+    sequences[:, [letter not in letters for letter in "ABCDE"]] = -1
+    kept, own = drop_unused_letters(sequences, margins)
+    assert own == tuple(margins[i] for _, _, i in pairs)
+    expected = 0.0
+    for sequence in vectors:
+        squared = {
+            name: ((sequence[0] - one) ** 2).sum() for name, one in zip("ABCDE", sequence, strict=True)
+        }
+        expected += sum(max(0, squared[near] - squared[far] + margins[i]) for near, far, i in pairs) / 14
+    found = sequence_loss(torch.from_numpy(vectors.reshape(35, 4)[kept]), own)
+    assert float(found) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "bad", [[[0, -1, 2, 3, 4]], [[0, 1, -1, -1, -1]], [[0, 1, 2, 3, 4], [0, 1, -1, 3, 4]]]
+)
+def test_sequences_without_their_letters_are_refused(bad):
+    with pytest.raises(ValueError, match="A, B and at least one"):
+        drop_unused_letters(np.array(bad), (0.1, 0.2, 0.4))

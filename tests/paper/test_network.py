@@ -48,3 +48,17 @@ def test_maps_of_another_trunk_are_refused():
     head = LesionEmbedder((2, 3, 4, 4), roi_size=2, fc_width=3, embedding_width=6)
     with pytest.raises(ValueError, match="another trunk or ROI size"):
         head([torch.zeros(1, channels, 2, 2) for channels in (2, 3, 4, 5)])
+
+
+def test_a_head_of_fewer_maps_reads_only_those():
+    torch.manual_seed(0)
+    recipe = EmbeddingRecipe(maps=("conv4", "conv5"), roi_size=2, fc_width=3, embedding_width=6)
+    head = LesionEmbedder.from_recipe((2, 3, 4, 5), recipe).double()
+    assert [fc.in_features for fc in head.scale_fcs] == [4 * 4, 4 * 5]
+    assert head.joint_fc.in_features == 2 * 3
+    maps = [torch.rand(5, channels, 2, 2, dtype=torch.float64) for channels in head.channels]
+    found = head(maps)
+    for row in range(5):
+        assert found[row].tolist() == pytest.approx(slow_head(head, maps[2:], row), abs=1e-12)
+    others = [torch.rand_like(maps[0]), torch.rand_like(maps[1]), *maps[2:]]
+    assert torch.equal(head(others), found)

@@ -21,6 +21,7 @@ VERBS = (
     "search",
     "match",
     "evaluate",
+    "reproduce",
     "report",
     "info",
 )

@@ -1,7 +1,7 @@
 """Types, locations and sizes → cue vectors, pseudo-labels, training sequences A–E (paper Sec. 4.1–4.3)."""
 
 from lesiongraph.cues.abstention import AbstainingLabeller, label_left_out
-from lesiongraph.cues.candidates import CUES, LETTERS
+from lesiongraph.cues.candidates import LETTERS
 from lesiongraph.cues.classifier import TypeClassifier
 from lesiongraph.cues.labels import PseudoLabels, TypeLabeller, count_seeds
 from lesiongraph.cues.noise import (
@@ -14,6 +14,7 @@ from lesiongraph.cues.noise import (
 )
 from lesiongraph.cues.sequences import SequenceSampler
 from lesiongraph.cues.vectors import location_vectors, size_vectors
+from lesiongraph.recipe import CUES
 
 __all__ = [
     "CUES",

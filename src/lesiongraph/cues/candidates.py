@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from lesiongraph.errors import UsageError
+from lesiongraph.recipe import CUES
 
 LETTERS = "ABCDE"
-CUES = ("type", "location", "size")  # from the highest in the hierarchy to the lowest (Sec. 4.2)
 LETTER_OF_CUE = {"type": "E", "location": "D", "size": "C"}  # the letter that is dissimilar in that cue
 _BLOCK = 256
 

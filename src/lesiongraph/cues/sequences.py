@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lesiongraph.cues.candidates import CUES, LETTERS, CandidateFinder, Rows
+from lesiongraph.cues.candidates import LETTERS, CandidateFinder, Rows
 from lesiongraph.errors import NotEnoughDataError
+from lesiongraph.recipe import CUES
 
 RELAXED_NEIGHBOURS = 10
 _DRAWS_BEFORE_SCAN = 8

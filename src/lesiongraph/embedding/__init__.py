@@ -5,7 +5,7 @@ from lesiongraph.embedding.features import initial_features, initial_from_maps, 
 from lesiongraph.embedding.inputs import CachedLesions, LesionInputs, PatchLesions
 from lesiongraph.embedding.loss import sequence_loss
 from lesiongraph.embedding.model import TrainedEmbedder, embed
-from lesiongraph.embedding.network import LesionEmbedder, choose_device
+from lesiongraph.embedding.network import LesionEmbedder, choose_device, device_name
 from lesiongraph.embedding.roi_pool import roi_pool
 from lesiongraph.embedding.training import Checkpointing, refine, train_embedder
 from lesiongraph.embedding.trunk import MAP_NAMES, NARROW, VGG16, Trunk, TrunkVariant
@@ -33,6 +33,7 @@ __all__ = [
     "Trunk",
     "TrunkVariant",
     "choose_device",
+    "device_name",
     "download_vgg16",
     "embed",
     "initial_features",

@@ -72,6 +72,8 @@ class TrainedEmbedder:
             "window_hu": list(self.trunk.window_hu),
             "fc_width": self.recipe.fc_width,
             "embedding_width": self.recipe.embedding_width,
+            "cues": list(self.recipe.cues),
+            "maps": list(self.recipe.maps),
             "frozen": list(self.frozen),
             "rng_seed": self.rng_seed,
             "steps": len(self.history),
@@ -106,7 +108,7 @@ class TrainedEmbedder:
         path = Path(path)
         stated = _stated(path)
         tensors = load_file(path)
-        recipe = _recipe(stated["recipe"])
+        recipe = EmbeddingRecipe.from_stated(stated["recipe"])
         if recipe.train_trunk:
             trunk = Trunk(TRUNK_VARIANTS[stated["trunk"]], tuple(stated["window_hu"]))
             trunk.load_state_dict(_part(tensors, "trunk."))
@@ -115,7 +117,7 @@ class TrainedEmbedder:
             trunk = trunk or load_trunk(stated["trunk"])
             _check_same_trunk(path, trunk, stated["trunk_sha256"])
         head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe)
-        head.load_state_dict(_part(tensors, "head."))
+        _load_head(path, head, _part(tensors, "head."))
         return cls(
             trunk.to(choose_device()).eval(),
             head.to(choose_device()).eval(),
@@ -173,12 +175,17 @@ def _stated(path: Path) -> dict[str, Any]:
     return dict(stated)
 
 
-def _recipe(stated: dict[str, Any]) -> EmbeddingRecipe:
-    return EmbeddingRecipe(**{**stated, "margins": tuple(stated["margins"])})
-
-
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _load_head(path: Path, head: LesionEmbedder, state: dict[str, torch.Tensor]) -> None:
+    """Load a head; one of other maps or widths than its file states is refused."""
+    expected = {name: tuple(value.shape) for name, value in head.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if found != expected:
+        raise WeightsError(f"{path}: its head", f"layers {expected}", f"{found}", "Train again.")
+    head.load_state_dict(state)
 
 
 def _check_same_trunk(path: Path, trunk: Trunk, expected: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lesiongraph.recipe import EmbeddingRecipe
+from lesiongraph.recipe import MAPS, EmbeddingRecipe
 
 
 class LesionEmbedder(nn.Module):
@@ -17,7 +17,9 @@ class LesionEmbedder(nn.Module):
     Parameters
     ----------
     channels : sequence of int
-        Channels of the pooled maps (`TrunkVariant.channels`).
+        Channels of the four pooled maps (`TrunkVariant.channels`).
+    maps : sequence of str
+        Which of them the head reads, of `recipe.MAPS`; all, as in Fig. 4, if not given.
     roi_size, fc_width, embedding_width : int
         As in `EmbeddingRecipe`.
 
@@ -25,13 +27,22 @@ class LesionEmbedder(nn.Module):
     """
 
     def __init__(
-        self, channels: Sequence[int], *, roi_size: int, fc_width: int, embedding_width: int
+        self,
+        channels: Sequence[int],
+        *,
+        roi_size: int,
+        fc_width: int,
+        embedding_width: int,
+        maps: Sequence[str] = MAPS,
     ) -> None:
         super().__init__()
         self.channels = tuple(channels)
+        self.scales = tuple(scale for scale, name in enumerate(MAPS) if name in maps)
         self.roi_size = roi_size
-        self.scale_fcs = nn.ModuleList(nn.Linear(c * roi_size**2, fc_width) for c in channels)
-        self.joint_fc = nn.Linear(fc_width * len(self.channels), embedding_width)
+        self.scale_fcs = nn.ModuleList(
+            nn.Linear(self.channels[scale] * roi_size**2, fc_width) for scale in self.scales
+        )
+        self.joint_fc = nn.Linear(fc_width * len(self.scales), embedding_width)
 
     @classmethod
     def from_recipe(cls, channels: Sequence[int], recipe: EmbeddingRecipe) -> LesionEmbedder:
@@ -41,6 +52,7 @@ class LesionEmbedder(nn.Module):
             roi_size=recipe.roi_size,
             fc_width=recipe.fc_width,
             embedding_width=recipe.embedding_width,
+            maps=recipe.maps,
         )
 
     @property
@@ -54,6 +66,7 @@ class LesionEmbedder(nn.Module):
         Parameters
         ----------
         maps : four Tensors (B, C_i, roi_size, roi_size)
+            All four, also where the head reads some only.
 
         Returns
         -------
@@ -69,8 +82,8 @@ class LesionEmbedder(nn.Module):
         if found != expected:
             raise ValueError(f"expected pooled maps {expected}, got {found}: another trunk or ROI size")
         scales = [
-            functional.normalize(fc(one.flatten(1)), dim=1)
-            for fc, one in zip(self.scale_fcs, maps, strict=True)
+            functional.normalize(fc(maps[scale].flatten(1)), dim=1)
+            for fc, scale in zip(self.scale_fcs, self.scales, strict=True)
         ]
         return functional.normalize(self.joint_fc(torch.cat(scales, dim=1)), dim=1)
 
@@ -78,3 +91,8 @@ class LesionEmbedder(nn.Module):
 def choose_device() -> torch.device:
     """Return the GPU if there is one, else the CPU: the one place where this is decided."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """Return the GPU's name, or "CPU": what a table of results states."""
+    return torch.cuda.get_device_name() if choose_device().type == "cuda" else "CPU"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lesiongraph.embedding.inputs import IntArray, LesionInputs
-from lesiongraph.embedding.loss import sequence_loss
+from lesiongraph.embedding.loss import drop_unused_letters, sequence_loss
 from lesiongraph.embedding.model import TrainedEmbedder
 from lesiongraph.embedding.network import LesionEmbedder
 from lesiongraph.embedding.trunk import Trunk
@@ -31,7 +31,7 @@ class Sampler(Protocol):
     """Draws lesion sequences (`cues.SequenceSampler`)."""
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[Any]:
-        """Return (n, 5) rows of the lesions A, B, C, D, E."""
+        """Return (n, 5) rows of the lesions A, B, C, D, E; −1 for a letter that is not used."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def _run(
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
+        fused=True,  # one pass over the weights: half the optimiser's time with VGG-16's maps
     )
     losses: list[float] = []
     key = _run_key(model, phase, len(inputs))
@@ -160,7 +161,8 @@ def _run(
             group["lr"] = phase.learning_rate(step)
         rng = np.random.default_rng([model.rng_seed, phase.number, step])
         sequences = np.asarray(sampler.sample(recipe.sequences_per_batch, rng), dtype=np.int64)
-        losses.append(_step(model.head, inputs, sequences, optimiser, recipe.margins))
+        letters, margins = drop_unused_letters(sequences, recipe.margins)
+        losses.append(_step(model.head, inputs, letters, optimiser, margins))
         if progress is not None:
             progress(step + 1, phase.steps, losses[-1])
         if checkpoint is not None and ((step + 1) % checkpoint.every == 0 or step + 1 == phase.steps):
@@ -174,9 +176,9 @@ def _step(
     inputs: LesionInputs,
     sequences: IntArray,
     optimiser: torch.optim.Optimizer,
-    margins: tuple[float, float, float],
+    margins: tuple[float, ...],
 ) -> float:
-    """Take one SGD step on (S, 5) sequences; each distinct lesion passes through the network once."""
+    """Take one SGD step on (S, L) sequences; each distinct lesion passes through the network once."""
     rows, inverse = np.unique(sequences, return_inverse=True)
     where = torch.from_numpy(inverse.reshape(-1)).to(head.device)
     pieces = inputs.pieces(rows, head.device)

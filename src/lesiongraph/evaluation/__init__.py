@@ -1,6 +1,11 @@
 """Predictions and truth → Table 1, Fig. 7 and Fig. 8 of the paper (Sec. 6.2, 6.3)."""
 
-from lesiongraph.evaluation.bootstrap import ConfidenceInterval, patient_bootstrap
+from lesiongraph.evaluation.bootstrap import (
+    ConfidenceInterval,
+    patient_bootstrap,
+    patient_resamples,
+    percentile_interval,
+)
 from lesiongraph.evaluation.classification import (
     ClassificationResult,
     classification_accuracy,
@@ -27,15 +32,24 @@ from lesiongraph.evaluation.retrieval import (
     retrieve,
     type_retrieval_error,
 )
-from lesiongraph.evaluation.table1 import Table1Row, evaluate_features
+from lesiongraph.evaluation.table1 import (
+    TABLE1_FIGURES,
+    ScoredLesions,
+    Table1Row,
+    evaluate_features,
+    score_features,
+    score_retrieval,
+)
 
 __all__ = [
+    "TABLE1_FIGURES",
     "ClassificationResult",
     "ClusterScores",
     "ConfidenceInterval",
     "PairCounts",
     "PrecisionRecallCurve",
     "RetrievalErrors",
+    "ScoredLesions",
     "Table1Row",
     "area_under_curve",
     "average_retrieval_error",
@@ -47,9 +61,13 @@ __all__ = [
     "normalised_mutual_information",
     "pair_counts",
     "patient_bootstrap",
+    "patient_resamples",
+    "percentile_interval",
     "precision_recall_curve",
     "purity",
     "retrieval_errors",
     "retrieve",
+    "score_features",
+    "score_retrieval",
     "type_retrieval_error",
 ]

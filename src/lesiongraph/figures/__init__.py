@@ -21,6 +21,7 @@ from lesiongraph.figures.page import Picture, Section, Table, render_page
 from lesiongraph.figures.panels import Hit, RetrievalRow, retrieval_figure, sequence_figure
 from lesiongraph.figures.patient import PatientLesion, graph_figure, patient_figure
 from lesiongraph.figures.scores import confusion_figure, curve_figure, loss_figure
+from lesiongraph.figures.theme import to_png
 from lesiongraph.figures.tiles import TILE_LEGEND, Tile
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "sequence_figure",
     "series_figure",
     "size_figure",
+    "to_png",
     "tsne_figure",
     "tsne_positions",
     "z_map_figure",

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from lesiongraph.figures.theme import in_house_style, new_figure
 
-_CURVE_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_CURVE_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_CURVE_STYLES = ("-", "--", ":")  # once round the colours each
 
 
 @in_house_style
@@ -43,8 +44,16 @@ def curve_figure(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]]) -> 
     """Draw precision–recall curves of matching: name → (precision, recall, area) (Fig. 8)."""
     figure = new_figure(6.0, 4.4)
     axes = figure.subplots()
-    for (name, (precision, recall, area)), colour in zip(curves.items(), _CURVE_COLOURS, strict=False):
-        axes.plot(recall, precision, label=f"{name} (area {area:.3f})", color=colour, linewidth=1.6)
+    for number, (name, (precision, recall, area)) in enumerate(curves.items()):
+        turn, place = divmod(number, len(_CURVE_COLOURS))
+        known = np.isfinite(precision)
+        # level from recall 0 to the first point, as the area counts it
+        y = np.asarray(precision)[known]
+        x, y = np.append(np.zeros(len(y[:1])), np.asarray(recall)[known]), np.append(y[:1], y)
+        axes.plot(
+            x, y, label=f"{name} (area {area:.3f})", linewidth=1.6,
+            color=_CURVE_COLOURS[place], linestyle=_CURVE_STYLES[turn % len(_CURVE_STYLES)],
+        )  # fmt: skip
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("recall: share of true pairs that were found")

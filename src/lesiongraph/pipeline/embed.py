@@ -61,7 +61,7 @@ def _embed_all(
 ) -> None:
     folder = workspace.open("model", "train")
     about = folder.read_json("about")
-    recipe = EmbeddingRecipe(**{**about["recipe"], "margins": tuple(about["recipe"]["margins"])})
+    recipe = EmbeddingRecipe.from_stated(about["recipe"])
     key = fingerprint(workspace.key("patches"), workspace.key("model"))
     report.already_done = workspace.is_current("embedding", key)
     if not report.already_done:

@@ -12,9 +12,12 @@ import pandas as pd
 from lesiongraph.errors import NotEnoughDataError, StageMissingError, TableSchemaError, UsageError
 from lesiongraph.evaluation import (
     PrecisionRecallCurve,
-    classification_accuracy,
-    evaluate_features,
+    RetrievalErrors,
+    ScoredLesions,
+    classify,
     precision_recall_curve,
+    score_features,
+    score_retrieval,
 )
 from lesiongraph.pipeline.catalogue import kept_lesions
 from lesiongraph.pipeline.vectors import FEATURES, Vectors, read_vectors
@@ -23,7 +26,6 @@ from lesiongraph.workspace import RunReport, Workspace
 
 SPLITS = ("train", "val", "test")
 SUBSETS = ("pool", "seed", "validation", "test")
-TRUTH_COLUMNS = ("tracking_uid", "lesion")
 
 
 def evaluate(
@@ -66,11 +68,32 @@ def evaluate(
         )  # fmt: skip
     if feature == "embedding":
         refuse_dealt_anew(workspace, vectors.lesions.iloc[rows])
-    rows = _with_cues(vectors.lesions, rows, report)
+    rows = with_cues(vectors.lesions, rows, report)
+    scored = score_rows(vectors, rows, feature, k=k, other_patients=other_patients, rng_seed=rng_seed)
+    result: dict[str, Any] = {"feature": feature, **scored.row().to_dict()}
+    result.update(split=split, subset=subset, other_patients=other_patients, location=location)
+    if truth is not None:
+        curve = matching_curve(vectors, read_instances(truth), split)
+        f1, t2 = curve.best_f1
+        result["matching"] = {"area": curve.area, "best_f1": f1, "best_t2": t2}
+    result["run"] = report.finish().as_dict()
+    return result
+
+
+def score_rows(
+    vectors: Vectors,
+    rows: np.ndarray,
+    feature: str,
+    *,
+    k: int = 5,
+    other_patients: bool = False,
+    rng_seed: int = 0,
+) -> ScoredLesions:
+    """Score the lesions of some rows; the softmax classifier learns from the seeds, wherever they are."""
     matrix = _scaled(vectors, rows, feature)
     lesions = vectors.lesions.iloc[rows]
     recipe = EvaluationRecipe()
-    row = evaluate_features(
+    scored = score_features(
         matrix[rows],
         lesions.type.to_numpy(str),
         _complete(lesions[["lx", "ly", "lz"]]),
@@ -82,15 +105,20 @@ def evaluate(
         clusters=recipe.clusters,
         kmeans_starts=recipe.kmeans_starts,
     )
-    row = dataclasses.replace(row, accuracy=_accuracy(matrix, vectors.lesions, rows))
-    result: dict[str, Any] = {"feature": feature, **row.to_dict()}
-    result.update(split=split, subset=subset, other_patients=other_patients, location=location)
-    if truth is not None:
-        curve = matching_curve(vectors, read_instances(truth), split)
-        f1, t2 = curve.best_f1
-        result["matching"] = {"area": curve.area, "best_f1": f1, "best_t2": t2}
-    result["run"] = report.finish().as_dict()
-    return result
+    return dataclasses.replace(scored, predicted=_predicted(matrix, vectors.lesions, rows))
+
+
+def errors_among_others(vectors: Vectors, rows: np.ndarray, feature: str, k: int = 5) -> RetrievalErrors:
+    """Return the retrieval errors when hits of the query's own patient do not count."""
+    lesions = vectors.lesions.iloc[rows]
+    return score_retrieval(
+        _scaled(vectors, rows, feature)[rows],
+        lesions.type.to_numpy(str),
+        _complete(lesions[["lx", "ly", "lz"]]),
+        _complete(lesions[["long_mm", "short_mm"]]),
+        k=k,
+        patients=lesions.patient_id.to_numpy(str),
+    )
 
 
 def feature_vectors(workspace: Workspace, feature: str, location: str = "stated") -> Vectors:
@@ -130,15 +158,31 @@ def read_instances(truth: Path) -> pd.Series:
     TableSchemaError
         If the file cannot be read or lacks a column.
     """
+    return _read_truth(truth, "lesion")
+
+
+def read_true_types(truth: Path) -> pd.Series:
+    """Return the true type of each mark, by tracking UID.
+
+    Raises
+    ------
+    TableSchemaError
+        If the file cannot be read or lacks a column.
+    """
+    return _read_truth(truth, "type")
+
+
+def _read_truth(truth: Path, column: str) -> pd.Series:
+    wanted = ("tracking_uid", column)
     try:
         table = pd.read_csv(truth, dtype=str).fillna("")
     except (OSError, ValueError) as error:
-        raise TableSchemaError(truth, f"a CSV with columns {', '.join(TRUTH_COLUMNS)}", str(error)) from error
-    missing = [name for name in TRUTH_COLUMNS if name not in table]
+        raise TableSchemaError(truth, f"a CSV with columns {', '.join(wanted)}", str(error)) from error
+    missing = [name for name in wanted if name not in table]
     if missing:
-        raise TableSchemaError(truth, f"columns {', '.join(TRUTH_COLUMNS)}", f"no {', '.join(missing)}")
+        raise TableSchemaError(truth, f"columns {', '.join(wanted)}", f"no {', '.join(missing)}")
     table = table[table.tracking_uid != ""].drop_duplicates("tracking_uid")
-    return table.set_index("tracking_uid").lesion
+    return table.set_index("tracking_uid")[column]
 
 
 def matching_curve(vectors: Vectors, instances: pd.Series, split: str | None = None) -> PrecisionRecallCurve:
@@ -184,7 +228,7 @@ def refuse_dealt_anew(workspace: Workspace, lesions: pd.DataFrame) -> None:
         )
 
 
-def _with_cues(lesions: pd.DataFrame, rows: np.ndarray, report: RunReport) -> np.ndarray:
+def with_cues(lesions: pd.DataFrame, rows: np.ndarray, report: RunReport) -> np.ndarray:
     """Leave out, and count, rows that lack a location or size which others have."""
     for name, columns in (("location", ["lx", "ly", "lz"]), ("size", ["long_mm", "short_mm"])):
         known = lesions.iloc[rows][columns].notna().all(axis=1).to_numpy()
@@ -202,15 +246,19 @@ def _scaled(vectors: Vectors, rows: np.ndarray, feature: str) -> np.ndarray:
     return vectors.matrix
 
 
-def _accuracy(matrix: np.ndarray, lesions: pd.DataFrame, rows: np.ndarray) -> float | None:
-    """Accuracy (percent) of the softmax classifier of the seeds, on the scored rows that are no seeds."""
+def _predicted(matrix: np.ndarray, lesions: pd.DataFrame, rows: np.ndarray) -> np.ndarray | None:
+    """Types (n,) by the softmax classifier of the seeds, empty for the rows that are seeds themselves."""
     seeds = scored_rows(lesions, "val", "seed")
     tested = np.setdiff1d(rows, seeds)
     if not len(seeds) or not len(tested):
         return None
     types = lesions.type.to_numpy(str)
-    accuracy = classification_accuracy(matrix[seeds], types[seeds], matrix[tested], types[tested])
-    return None if accuracy is None else 100 * accuracy
+    result = classify(matrix[seeds], types[seeds], matrix[tested], types[tested])
+    if result is None:
+        return None
+    by_row: np.ndarray = np.full(len(lesions), "", dtype=object)
+    by_row[tested] = result.predicted
+    return np.asarray(by_row[rows], dtype=str)
 
 
 def _complete(values: pd.DataFrame) -> np.ndarray | None:

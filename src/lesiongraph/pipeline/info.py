@@ -19,7 +19,10 @@ def describe(path: Path) -> dict[str, dict[str, Any]]:
         "packaged weights": {ssbr.name: ssbr.sha256, **packaged_trunk_info()},
     }
     workspace = Workspace(path)
-    stages = {stage: f"done, key {workspace.key(stage)}" for stage in workspace.stage_names()}
+    names = workspace.stage_names()
+    stages = {stage: f"done, key {workspace.key(stage)}" for stage in names if not _of_a_run(stage)}
+    if runs := sum(map(_of_a_run, names)):
+        stages["saved runs and scores of reproduce"] = str(runs)
     facts["workspace"] = {"path": str(path), **(stages or {"stages": "none yet: start with `mine`"})}
     if workspace.has("catalogue"):
         catalogue = read_catalogue(workspace)
@@ -32,3 +35,7 @@ def describe(path: Path) -> dict[str, dict[str, Any]]:
             "series": len(catalogue.series),
         }
     return facts
+
+
+def _of_a_run(stage: str) -> bool:
+    return stage.startswith(("run_", "scores_"))

@@ -25,6 +25,7 @@ from lesiongraph.pipeline.evaluate import (
     refuse_dealt_anew,
     scored_rows,
 )
+from lesiongraph.pipeline.paper_table1 import PAPER_LESIONS, PAPER_TABLE1
 from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.recipe import MatchingRecipe
 
@@ -42,11 +43,10 @@ SCORES = {
     "accuracy": "accuracy",
 }
 PAPER_DATA = "paper, DeepLesion test set"
-PAPER_LESIONS = 4927  # Table 1
-PAPER_TABLE1 = {  # Table 1, in the order of SCORES
-    "multi-scale ImageNet feature": (15.2, 9.6, 6.9, 58.7, 35.8, 86.2),
-    "location feature": (22.4, 2.5, 8.8, 51.6, 32.6, 59.7),
-    "triplet with type + location + size": (8.5, 7.2, 5.1, 86.0, 72.4, 90.5),
+PAPER_ROWS = {  # row of the paper → its name here
+    "imagenet": "multi-scale ImageNet feature",
+    "location-feature": "location feature",
+    "all": "triplet with type + location + size",
 }
 _SEQUENCES = 6
 
@@ -97,10 +97,10 @@ def _paper_rows() -> list[dict[str, object]]:
             "data": PAPER_DATA,
             "hits": "all",
             "feature": feature,
-            **dict(zip(SCORES.values(), values, strict=True)),
+            **dict(zip(SCORES.values(), (mean for mean, _ in PAPER_TABLE1[row]), strict=True)),
             "n": PAPER_LESIONS,
         }
-        for feature, values in PAPER_TABLE1.items()
+        for row, feature in PAPER_ROWS.items()
     ]
 
 
@@ -112,7 +112,7 @@ def sequences(context: ReportContext) -> Section:
     by_id = context.kept.set_index("lesion_id", drop=False)
     tiles = []
     for sequence in drawn.itertuples(index=False):
-        lesions = [by_id.loc[lesion].copy() for lesion in sequence]
+        lesions = [by_id.loc[lesion].copy() for lesion in sequence if lesion]  # "": a letter not used
         for lesion in lesions:
             lesion["type"] = labels[lesion.lesion_id]  # the type that training saw
         tiles.append([context.described_tile(lesion) for lesion in lesions])

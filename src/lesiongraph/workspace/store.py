@@ -38,7 +38,7 @@ LAYOUT_VERSION = 1
 _POINTER = "workspace.json"
 _LOCK = ".lock"
 # What a stage leaves when it is killed; nothing else in the folder is ever removed.
-_LEFTOVER = re.compile(r"[a-z_]+(\.part|-[^/]*-[0-9a-f]{6})")
+_LEFTOVER = re.compile(r"[a-z][a-z0-9_]*(\.part|-[^/]*-[0-9a-f]{6})")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # numpy and safetensors hide the system's error number in words
 _FULL_WORDS = re.compile(r"No space left|os error 28|requested and \d+ written|quota exceeded", re.IGNORECASE)
