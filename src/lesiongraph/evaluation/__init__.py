@@ -13,6 +13,7 @@ from lesiongraph.evaluation.clustering import (
     normalised_mutual_information,
     purity,
 )
+from lesiongraph.evaluation.heads import TypeHead, fit_head
 from lesiongraph.evaluation.pairs import (
     PairCounts,
     PrecisionRecallCurve,
@@ -20,6 +21,7 @@ from lesiongraph.evaluation.pairs import (
     pair_counts,
     precision_recall_curve,
 )
+from lesiongraph.evaluation.ranking import RankingScores, ranking_scores
 from lesiongraph.evaluation.retrieval import (
     RetrievalErrors,
     average_retrieval_error,
@@ -28,6 +30,8 @@ from lesiongraph.evaluation.retrieval import (
     type_retrieval_error,
 )
 from lesiongraph.evaluation.table1 import Table1Row, evaluate_features
+from lesiongraph.evaluation.type_calibration import TypeCalibration, fit_type_calibration
+from lesiongraph.evaluation.type_scores import TypeScores, type_scores
 
 __all__ = [
     "ClassificationResult",
@@ -35,8 +39,12 @@ __all__ = [
     "ConfidenceInterval",
     "PairCounts",
     "PrecisionRecallCurve",
+    "RankingScores",
     "RetrievalErrors",
     "Table1Row",
+    "TypeCalibration",
+    "TypeHead",
+    "TypeScores",
     "area_under_curve",
     "average_retrieval_error",
     "classification_accuracy",
@@ -44,12 +52,16 @@ __all__ = [
     "cluster_scores",
     "confusion_matrix",
     "evaluate_features",
+    "fit_head",
+    "fit_type_calibration",
     "normalised_mutual_information",
     "pair_counts",
     "patient_bootstrap",
     "precision_recall_curve",
     "purity",
+    "ranking_scores",
     "retrieval_errors",
     "retrieve",
     "type_retrieval_error",
+    "type_scores",
 ]

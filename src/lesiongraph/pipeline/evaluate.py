@@ -17,6 +17,7 @@ from lesiongraph.evaluation import (
     precision_recall_curve,
 )
 from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.pipeline.type_figures import type_figures
 from lesiongraph.pipeline.vectors import FEATURES, Vectors, read_vectors
 from lesiongraph.recipe import EvaluationRecipe, MatchingRecipe
 from lesiongraph.workspace import RunReport, Workspace
@@ -44,7 +45,8 @@ def evaluate(
     -------
     dict
         The keys of Table 1 (type_are, location_are, size_are, purity, nmi, accuracy: percent or None;
-        n; k), what was scored, the run report, and `matching` where `truth` is given.
+        n; k), those of `type_figures`, what was scored, the run report, and `matching` where `truth` is
+        given.
 
     Raises
     ------
@@ -84,6 +86,7 @@ def evaluate(
     )
     row = dataclasses.replace(row, accuracy=_accuracy(matrix, vectors.lesions, rows))
     result: dict[str, Any] = {"feature": feature, **row.to_dict()}
+    result.update(type_figures(matrix, vectors.lesions, rows, other_patients=other_patients))
     result.update(split=split, subset=subset, other_patients=other_patients, location=location)
     if truth is not None:
         curve = matching_curve(vectors, read_instances(truth), split)
