@@ -1,4 +1,4 @@
-"""Classifiers of types and whole rankings at the paper's size, made-up features: `python benchmarks/heads.py`.
+"""Heads and whole rankings at the paper's size, made-up features: `python benchmarks/heads.py`.
 
 Floor of the ranking: one matrix product of the features with themselves.
 """

@@ -14,11 +14,20 @@ from lesiongraph.evaluation.clustering import (
     purity,
 )
 from lesiongraph.evaluation.heads import TypeHead, fit_head
+from lesiongraph.evaluation.limits import (
+    ChosenLimits,
+    LimitCurve,
+    Run,
+    choose_limits,
+    labelled_edges,
+    limit_curve,
+)
 from lesiongraph.evaluation.pairs import (
     PairCounts,
     PrecisionRecallCurve,
     area_under_curve,
     pair_counts,
+    pair_counts_by_patient,
     precision_recall_curve,
 )
 from lesiongraph.evaluation.ranking import RankingScores, ranking_scores
@@ -34,19 +43,23 @@ from lesiongraph.evaluation.type_calibration import TypeCalibration, fit_type_ca
 from lesiongraph.evaluation.type_scores import TypeScores, type_scores
 
 __all__ = [
+    "ChosenLimits",
     "ClassificationResult",
     "ClusterScores",
     "ConfidenceInterval",
+    "LimitCurve",
     "PairCounts",
     "PrecisionRecallCurve",
     "RankingScores",
     "RetrievalErrors",
+    "Run",
     "Table1Row",
     "TypeCalibration",
     "TypeHead",
     "TypeScores",
     "area_under_curve",
     "average_retrieval_error",
+    "choose_limits",
     "classification_accuracy",
     "classify",
     "cluster_scores",
@@ -54,8 +67,11 @@ __all__ = [
     "evaluate_features",
     "fit_head",
     "fit_type_calibration",
+    "labelled_edges",
+    "limit_curve",
     "normalised_mutual_information",
     "pair_counts",
+    "pair_counts_by_patient",
     "patient_bootstrap",
     "precision_recall_curve",
     "purity",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesiongraph.errors import NotEnoughDataError, StageMissingError, TableSchemaError, UsageError
+from lesiongraph.errors import NotEnoughDataError, StageMissingError, UsageError
 from lesiongraph.evaluation import (
     PrecisionRecallCurve,
     classification_accuracy,
@@ -17,6 +17,7 @@ from lesiongraph.evaluation import (
     precision_recall_curve,
 )
 from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.pipeline.truth import read_instances
 from lesiongraph.pipeline.type_figures import type_figures
 from lesiongraph.pipeline.vectors import FEATURES, Vectors, read_vectors
 from lesiongraph.recipe import EvaluationRecipe, MatchingRecipe
@@ -24,7 +25,6 @@ from lesiongraph.workspace import RunReport, Workspace
 
 SPLITS = ("train", "val", "test")
 SUBSETS = ("pool", "seed", "validation", "test")
-TRUTH_COLUMNS = ("tracking_uid", "lesion")
 
 
 def evaluate(
@@ -123,25 +123,6 @@ def scored_rows(lesions: pd.DataFrame, split: str, subset: str | None = None) ->
     if subset is not None:
         chosen &= lesions.subset == subset
     return np.flatnonzero(chosen)
-
-
-def read_instances(truth: Path) -> pd.Series:
-    """Return the true lesion identity of each mark, by tracking UID.
-
-    Raises
-    ------
-    TableSchemaError
-        If the file cannot be read or lacks a column.
-    """
-    try:
-        table = pd.read_csv(truth, dtype=str).fillna("")
-    except (OSError, ValueError) as error:
-        raise TableSchemaError(truth, f"a CSV with columns {', '.join(TRUTH_COLUMNS)}", str(error)) from error
-    missing = [name for name in TRUTH_COLUMNS if name not in table]
-    if missing:
-        raise TableSchemaError(truth, f"columns {', '.join(TRUTH_COLUMNS)}", f"no {', '.join(missing)}")
-    table = table[table.tracking_uid != ""].drop_duplicates("tracking_uid")
-    return table.set_index("tracking_uid").lesion
 
 
 def matching_curve(vectors: Vectors, instances: pd.Series, split: str | None = None) -> PrecisionRecallCurve:
