@@ -93,7 +93,7 @@ def test_limits_and_probabilities_from_validation_patients(cli, workspace, tmp_p
 
 def test_a_truth_that_holds_no_validation_pair_is_refused(cli, workspace, truth, tmp_path):
     ran = cli("match", "-w", workspace, "--truth", truth)
-    assert (ran.code, "two marks" in ran.err) == (1, True), ran.err
+    assert (ran.code, "validation patient" in ran.err) == (1, True), ran.err
     other = tmp_path / "other.csv"
     other.write_text("tracking_uid,lesion\n1.2.3,a\n")
     ran = cli("match", "-w", workspace, "--truth", other)

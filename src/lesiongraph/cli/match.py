@@ -21,7 +21,9 @@ def match(
     patient: Annotated[str | None, typer.Option("--patient", help="Only this patient.")] = None,
     matcher: Annotated[
         str | None,
-        typer.Option("--matcher", help="algorithm1 (the paper's), mutual-nearest, optimal or exclusive."),
+        typer.Option(
+            "--matcher", help="exclusive (default), algorithm1 (the paper's), mutual-nearest or optimal."
+        ),
     ] = None,
     cues: Annotated[
         str, typer.Option("--cues", help="What the cost holds; algorithm1 knows appearance alone.")
