@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dls_matching import ABOVE_T1, IMAGE_PX, T1_VALUES, join, patient_counts, read_pairs
-from lesiongraph.evaluation import patient_bootstrap
+from lesiongraph.evaluation import pair_counts_by_patient, patient_bootstrap
 from lesiongraph.graph import (
     CostWeights,
     ExclusiveLinkage,
@@ -66,16 +66,9 @@ def f1(counts: Counts) -> NDArray[np.float64]:
 
 
 def counted(lesions: Lesions, groups: Counts) -> Counts:
-    """Count each patient's pairs, (patients, 3); `evaluation.pair_counts`, all patients at once."""
+    """Count each patient's pairs, (patients, 3)."""
     _, patients, _, instances = lesions
-
-    def pairs(labels: Counts) -> Counts:
-        _, first, sizes = np.unique(labels, return_index=True, return_counts=True)
-        together = np.bincount(patients[first], sizes * (sizes - 1) // 2, minlength=patients.max() + 1)
-        return together.astype(np.int64)
-
-    right, same, joined = (pairs(x) for x in (instances * len(groups) + groups, instances, groups))
-    return np.column_stack([right, joined - right, same - right])
+    return pair_counts_by_patient(patients, instances, groups)
 
 
 def true_pairs(lesions: Lesions, among: NDArray[np.bool_]) -> Counts:

@@ -28,7 +28,7 @@ OPTIONS = {
     "train": ["-w", "--preset", "--set", "--init", "--json"],
     "embed": ["-w", "--json"],
     "search": ["-w", "-k", "--other-patients", "--type", "--csv", "--json"],
-    "match": ["-w", "--patient", "--csv", "--json"],
+    "match": ["-w", "--patient", "--matcher", "--cues", "--truth", "--csv", "--json"],
     "evaluate": ["-w", "--feature", "--split", "--subset", "--other-patients", "--json", "-k"],
     "reproduce": ["-w", "--preset", "--seeds", "--rows", "--set", "--truth", "--out", "--json"],
     "report": ["-w", "--json"],
@@ -88,7 +88,8 @@ def test_match_columns(cli, worked_workspace, tmp_path):
     out = tmp_path / "groups.csv"
     assert cli("match", "-w", worked_workspace, "--csv", out).code == 0
     groups = pd.read_csv(out)
-    assert list(groups.columns) == ["patient", "group", "lesion", "study", "study_date", "distance"]
+    columns = ["patient", "group", "lesion", "study", "study_date", "distance"]
+    assert list(groups.columns) == [*columns, "probability", "state_before", "state_after"]
     one = pd.read_csv(out)[lambda t: t.patient == PATIENTS[6]]
     assert cli("match", "-w", worked_workspace, "--patient", PATIENTS[6], "--csv", out).code == 0
     pd.testing.assert_frame_equal(pd.read_csv(out), one.reset_index(drop=True))

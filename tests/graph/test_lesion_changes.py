@@ -85,3 +85,18 @@ def test_no_lesion_one_study_and_wrong_lengths() -> None:
     assert changes([("2020", 0.2, 0.5, 10)]) == {}
     with pytest.raises(ValueError, match="equal lengths"):
         lesion_changes(LesionCues(locations=np.zeros((1, 3))), ["a"], [0, 1], LIMIT, WHOLE)
+
+
+def test_a_lesion_marked_before_and_after_is_unmarked_between() -> None:
+    found = changes([("2020", 0.2, 0.5, 10), ("2021", 0.8, 0.5, 10), ("2022", 0.2, 0.5, 10)])
+    assert found[0, "2021"] == ("unmarked", ())  # not gone
+    assert found[2, "2021"] == ("unmarked", ())  # not new
+    assert found[1, "2020"] == ("new", ())
+    assert found[1, "2022"] == ("gone", ())
+
+
+def test_a_study_in_two_pieces_shows_nothing_between_them() -> None:
+    lesions = [("2020", 0.2, z, 10) for z in (0.2, 0.5, 0.8)] + [("2021", 0.9, 0.2, 10)]
+    found = changes(lesions, WHOLE | {"2021": [(0.1, 0.3), (0.9, 0.7)]})
+    states = [found[k, "2021"][0] for k in range(3)]
+    assert states == ["gone", "not covered", "gone"]

@@ -178,6 +178,10 @@ def test_spreads_are_measured_on_true_pairs() -> None:
     assert found.size_sd == CostWeights().size_sd
     with pytest.raises(NotEnoughDataError, match="found 0"):
         CostWeights.measured_on(cues, np.empty((0, 2)))
+    with pytest.raises(NotEnoughDataError, match=r"x_sd.*found 1 that do not"):
+        CostWeights.measured_on(cues, np.array([[0, 0]]))
+    nowhere = LesionCues(locations=np.full((2, 3), np.nan), sizes_mm=[[10, 5], [20, 10]])
+    assert CostWeights.measured_on(nowhere, np.array([[0, 1]])).x_sd == CostWeights().x_sd
 
 
 @pytest.mark.parametrize(
@@ -197,3 +201,15 @@ def test_spreads_are_measured_on_true_pairs() -> None:
 def test_wrong_use(make, message) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_stated_error_of_z_counts_in_units_that_true_pairs_show() -> None:
+    cues = LesionCues(
+        locations=[[0.5, 0.5, 0.50], [0.51, 0.51, 0.51], [0.5, 0.5, 0.7], [0.52, 0.52, 0.74]],
+        z_sd=[0.03, 0.04, 0.06, 0.08],
+    )
+    weights = CostWeights.measured_on(cues, np.array([[0, 1], [2, 3]]))
+    assert weights.z_errors == pytest.approx(np.sqrt((0.2**2 + 0.4**2) / 2))
+    both = pair_costs(cues, weights, np.array([2]), np.array([3]))[0] ** 2
+    x, y = 0.02 / weights.x_sd, 0.02 / weights.y_sd
+    assert both == pytest.approx(x**2 + y**2 + (0.04 / (weights.z_errors * 0.1)) ** 2)

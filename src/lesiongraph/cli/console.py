@@ -32,6 +32,11 @@ def say(text: str) -> None:
         sys.exit(0)
 
 
+def remark(text: str) -> None:
+    """Print a line on standard error, beside a table that a script may read from standard output."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 def say_json(value: object) -> None:
     """Print a value as JSON; what is not a number becomes null."""
     say(as_json(value))

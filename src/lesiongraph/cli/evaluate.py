@@ -10,7 +10,10 @@ import typer
 from lesiongraph.cli.console import as_json, say, write_text
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, SeedOption, WorkspaceOption
 
-SHOWN = ("feature", "split", "type_are", "location_are", "size_are", "purity", "nmi", "accuracy", "n", "k")
+SHOWN = (
+    *("feature", "split", "type_are", "location_are", "size_are", "purity", "nmi", "accuracy"),
+    *("balanced_accuracy", "map", "auc", "ece", "retrieval_map", "map_at_r", "n", "k"),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -63,9 +66,9 @@ def evaluate(
         for key in SHOWN:
             value = result[key]
             text = "cannot be computed" if value is None else value
-            say(f"{key:>14}: {value:.1f}" if isinstance(value, float) else f"{key:>14}: {text}")
+            say(f"{key:>17}: {value:.1f}" if isinstance(value, float) else f"{key:>17}: {text}")
         for key, value in result.get("matching", {}).items():
-            say(f"{'matching ' + key:>14}: {value:.3g}")
+            say(f"{'matching ' + key:>17}: {value:.3g}")
     elif str(json) == "-":
         say(as_json(result))
     else:

@@ -110,6 +110,39 @@ def pair_counts(instances: ArrayLike, groups: ArrayLike) -> PairCounts:
     return PairCounts(together, same_group - together, same_instance - together)
 
 
+def pair_counts_by_patient(patients: ArrayLike, instances: ArrayLike, groups: ArrayLike) -> NDArray[np.int64]:
+    """Count each patient's pairs, (P, 3): true positives, false positives, false negatives.
+
+    Parameters
+    ----------
+    patients, instances, groups : (N,) arrays
+        No instance and no group spans two patients. Rows of the result are patients in sorted order.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+
+    Source
+    ------
+    As `pair_counts`, all patients at once: what a bootstrap by patient adds up.
+    """
+    owner, instance, group = (
+        np.unique(np.asarray(values), return_inverse=True)[1].astype(np.int64)
+        for values in (patients, instances, groups)
+    )
+    if not owner.shape == instance.shape == group.shape:
+        raise ValueError(f"expected equal lengths, got {len(owner)}, {len(instance)} and {len(group)}")
+
+    def pairs(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        _, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+        together = np.bincount(owner[first], sizes * (sizes - 1) // 2, minlength=owner.max(initial=-1) + 1)
+        return together.astype(np.int64)
+
+    right, same, joined = pairs(instance * (group.max(initial=0) + 1) + group), pairs(instance), pairs(group)
+    return np.column_stack([right, joined - right, same - right])
+
+
 def precision_recall_curve(
     embeddings: ArrayLike,
     patients: ArrayLike,

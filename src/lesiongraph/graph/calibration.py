@@ -81,7 +81,8 @@ class CostCalibration:
     ----------
     method : {"isotonic", "platt"}
     costs, probabilities : (K,) arrays
-        Isotonic: points joined by straight lines, level beyond both ends.
+        Isotonic: points joined by straight lines, level beyond both ends; never nearer to 0 or 1 than the
+        number of pairs they were fitted on can show.
     slope, intercept : float
         Platt: the logit of the probability, slope · cost + intercept.
     """
@@ -139,8 +140,11 @@ def fit_calibration(costs: ArrayLike, same: ArrayLike, *, method: Method = "isot
         return CostCalibration(method, nothing, nothing, slope, intercept)
     if method != "isotonic":
         raise ValueError(f"method: expected 'isotonic' or 'platt', got {method!r}")
-    steps = IsotonicRegression(increasing=False, y_min=0.0, y_max=1.0).fit(lengths, truth.astype(np.float64))
-    points = np.clip(np.minimum.accumulate(steps.y_thresholds_), 0, 1).astype(np.float64)
+    # Rule of succession: so many pairs cannot show a probability nearer to 0 or 1 than this.
+    least = 1 / (len(truth) + 2)
+    steps = IsotonicRegression(increasing=False, y_min=least, y_max=1 - least)
+    steps.fit(lengths, truth.astype(np.float64))
+    points = np.clip(np.minimum.accumulate(steps.y_thresholds_), least, 1 - least).astype(np.float64)
     return CostCalibration(method, steps.X_thresholds_.astype(np.float64), points)
 
 

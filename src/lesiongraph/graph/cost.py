@@ -88,8 +88,11 @@ class CostWeights:
         Root mean square embedding distance of true pairs. No real pairs with embeddings were at hand: it is
         a start, half of the paper's T_1.
     x_sd, y_sd, z_sd : float
-        Spread of the difference. Where the two lesions state an error of z, the root of the sum of their
-        squares takes the place of `z_sd`.
+        Spread of the difference. Where both lesions state an error of z, `z_errors` times the root of the
+        sum of their squares takes the place of `z_sd`.
+    z_errors : float
+        Spread of the difference of z in units of the errors stated. They are errors against other patients,
+        which two studies of one patient largely share: true pairs of a phantom differ by half of it.
     size_sd : float
         Spread of the difference of the logarithms of an axis.
     """
@@ -102,16 +105,23 @@ class CostWeights:
     y_sd: float = 0.062
     z_sd: float = 0.016
     size_sd: float = 0.23
+    z_errors: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not np.isfinite(value) or value < 0 or (field.name.endswith("_sd") and value == 0):
+            if (
+                not np.isfinite(value)
+                or value < 0
+                or (value == 0 and field.name not in ("appearance", "location", "size"))
+            ):
                 raise ValueError(f"{field.name}: expected a positive number, got {value}")
 
     @staticmethod
     def measured_on(cues: LesionCues, pairs: Ints) -> CostWeights:
-        """Take the spreads from true pairs (P, 2); a cue that is missing keeps its default.
+        """Take the spreads from true pairs (P, 2); a cue or coordinate never known keeps its default.
+
+        It then counts the same for every pair.
 
         The spread is the root mean square difference, not a robust one: a patient who lies differently, or
         a lesion that grew much, is what a match must stand.
@@ -119,19 +129,29 @@ class CostWeights:
         Raises
         ------
         NotEnoughDataError
-            If no pair has a known value, or a spread would be 0.
+            If there is no pair, or a spread would be 0: the pairs given do not differ in it.
         """
         first, second = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+        if not len(first):
+            raise NotEnoughDataError("Spread of true pairs", "true pairs", 0, "Give more patients.")
         spreads: dict[str, float] = {}
         if cues.embeddings is not None:
             apart = np.linalg.norm(cues.embeddings[first] - cues.embeddings[second], axis=1)
-            spreads["appearance_sd"] = _spread(apart)
+            spreads["appearance_sd"] = _spread(apart, "appearance_sd")
         if cues.locations is not None:
             moved = cues.locations[first] - cues.locations[second]
             for axis, name in enumerate(("x_sd", "y_sd", "z_sd")):
-                spreads[name] = _spread(moved[:, axis])
+                if np.isfinite(moved[:, axis]).any():
+                    spreads[name] = _spread(moved[:, axis], name)
+            if cues.z_sd is not None:
+                stated = np.hypot(cues.z_sd[first], cues.z_sd[second])
+                known = np.isfinite(stated) & (stated > 0) & np.isfinite(moved[:, 2])
+                if known.any():
+                    spreads["z_errors"] = _spread(moved[known, 2] / stated[known], "z_errors")
         if cues.sizes_mm is not None:
-            spreads["size_sd"] = _spread(np.log(cues.sizes_mm[first]) - np.log(cues.sizes_mm[second]))
+            grown = np.log(cues.sizes_mm[first]) - np.log(cues.sizes_mm[second])
+            if np.isfinite(grown).any():
+                spreads["size_sd"] = _spread(grown, "size_sd")
         return CostWeights(**spreads)
 
 
@@ -169,20 +189,21 @@ def _z_sd(cues: LesionCues, weights: CostWeights, first: Ints, second: Ints) -> 
     if cues.z_sd is None:
         return weights.z_sd
     both = np.hypot(cues.z_sd[first], cues.z_sd[second])
-    return np.where(np.isfinite(both) & (both > 0), both, weights.z_sd)
+    return np.where(np.isfinite(both) & (both > 0), weights.z_errors * both, weights.z_sd)
 
 
 def _expected_if_unknown(units: Floats) -> Floats:
     return np.where(np.isfinite(units), units, 1.0) ** 2
 
 
-def _spread(differences: Floats) -> float:
+def _spread(differences: Floats, name: str) -> float:
     known = differences[np.isfinite(differences)]
     spread = float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
     if not spread:
         raise NotEnoughDataError(
-            "Spread of true pairs", "pairs that differ", len(known), "Give more pairs, or set it by hand."
-        )
+            f"{name} of true pairs", "pairs that differ in it", f"{len(known)} that do not",
+            "Give more pairs, or leave this cue out.",
+        )  # fmt: skip
     return spread
 
 

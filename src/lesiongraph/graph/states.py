@@ -1,4 +1,4 @@
-"""What became of each lesion between two studies: matched, new, gone, merged, split or not covered."""
+"""What became of each lesion between two studies: matched, new, gone, merged, split, unmarked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lesiongraph.graph.cost_matching import cost_matrix
 from lesiongraph.graph.matcher import study_pairs
 
 Bools = NDArray[np.bool_]
-State = Literal["matched", "new", "gone", "merged", "split", "not covered"]
+State = Literal["matched", "new", "gone", "merged", "split", "unmarked", "not covered"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class LesionChange:
     state : State
         "gone" (from the earlier study) and "new" (in the later one) say that the other study shows the
         place and holds no mark of it, not that it holds no lesion: about half of all lesions are unmarked.
+        "unmarked" says the same of a lesion that is marked beyond the other study: it was neither gone nor
+        is it new.
     partners : tuple of int
         Rows of the lesions it is matched with, or merged or split with.
     """
@@ -46,7 +48,7 @@ def lesion_changes(
     studies: ArrayLike,
     groups: ArrayLike,
     limit: float,
-    coverage: Mapping[object, tuple[float, float]],
+    coverage: Mapping[object, ArrayLike],
     *,
     weights: CostWeights | None = None,
     consecutive: bool = True,
@@ -61,8 +63,8 @@ def lesion_changes(
 
     provided that the shared lesion is at least as long as each of them (where sizes are known): what flowed
     together is not smaller than its parts. All lesions that take part bear the state; groups stay as they
-    are. Whatever is left is new or gone if the other study shows its z, give or take its error; else it is
-    not covered.
+    are. Whatever is left is new or gone if the other study shows its z, give or take its error, and
+    unmarked if its group has a mark beyond that study; else it is not covered.
 
     Parameters
     ----------
@@ -74,8 +76,8 @@ def lesion_changes(
         `MatchResult.groups`.
     limit : float
         That of the matching.
-    coverage : mapping of study to (z_from, z_to)
-        What each study shows; a study that is missing covers nothing.
+    coverage : mapping of study to (z_from, z_to), or to several of them (V, 2)
+        What each study's series show; a study that is missing covers nothing.
     weights : CostWeights, optional
     consecutive : bool
         Each study with the next one only, or all pairs.
@@ -106,9 +108,11 @@ def lesion_changes(
             (b, a, (matched.T, merged.T, split.T), pair[::-1], new),
         ):
             covered = _covered(cues, rows, coverage.get(ends[1]))
+            beyond = np.isin(labels[rows], labels[codes > later if alone == gone else codes < earlier])
             for k, row in enumerate(rows):
                 together, into, apart = (links[k] for links in near)
-                state = _state(together, into, apart, covered[k], alone)
+                lonely: State = "unmarked" if beyond[k] else alone
+                state = _state(together, into, apart, covered[k], lonely)
                 partners = tuple(int(i) for i in others[together | into | apart])
                 changes.append(LesionChange(int(row), *ends, state, partners))
     return changes
@@ -146,11 +150,13 @@ def _long_mm(cues: LesionCues, rows: Ints) -> Floats:
     return np.full(len(rows), np.nan) if cues.sizes_mm is None else cues.sizes_mm[rows, 0]
 
 
-def _covered(cues: LesionCues, rows: Ints, view: tuple[float, float] | None) -> Bools:
-    """Whether the view shows each lesion's z, give or take its error; an unknown z is not shown."""
-    if cues.locations is None or view is None:
+def _covered(cues: LesionCues, rows: Ints, views: ArrayLike | None) -> Bools:
+    """Whether one view shows each lesion's z, give or take its error; an unknown z is not shown."""
+    if cues.locations is None or views is None:
         return np.zeros(len(rows), dtype=bool)
     z = cues.locations[rows, 2]
     error = np.zeros(len(rows)) if cues.z_sd is None else np.nan_to_num(cues.z_sd[rows])
-    inside: Bools = (z - error >= min(view)) & (z + error <= max(view))
-    return inside
+    ends = np.sort(np.asarray(views, dtype=np.float64).reshape(-1, 2), axis=1)
+    inside = ((z - error)[:, None] >= ends[:, 0]) & ((z + error)[:, None] <= ends[:, 1])
+    covered: Bools = inside.any(axis=1)
+    return covered

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesiongraph.errors import NotEnoughDataError, StageMissingError, TableSchemaError, UsageError
+from lesiongraph.errors import NotEnoughDataError, StageMissingError, UsageError
 from lesiongraph.evaluation import (
     PrecisionRecallCurve,
     RetrievalErrors,
@@ -20,6 +20,8 @@ from lesiongraph.evaluation import (
     score_retrieval,
 )
 from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.pipeline.truth import read_instances
+from lesiongraph.pipeline.type_figures import type_figures
 from lesiongraph.pipeline.vectors import FEATURES, Vectors, read_vectors
 from lesiongraph.recipe import EvaluationRecipe, MatchingRecipe
 from lesiongraph.workspace import RunReport, Workspace
@@ -46,7 +48,8 @@ def evaluate(
     -------
     dict
         The keys of Table 1 (type_are, location_are, size_are, purity, nmi, accuracy: percent or None;
-        n; k), what was scored, the run report, and `matching` where `truth` is given.
+        n; k), those of `type_figures`, what was scored, the run report, and `matching` where `truth` is
+        given.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def evaluate(
     rows = with_cues(vectors.lesions, rows, report)
     scored = score_rows(vectors, rows, feature, k=k, other_patients=other_patients, rng_seed=rng_seed)
     result: dict[str, Any] = {"feature": feature, **scored.row().to_dict()}
+    matrix = _scaled(vectors, rows, feature)
+    result.update(type_figures(matrix, vectors.lesions, rows, other_patients=other_patients))
     result.update(split=split, subset=subset, other_patients=other_patients, location=location)
     if truth is not None:
         curve = matching_curve(vectors, read_instances(truth), split)
@@ -148,41 +153,6 @@ def scored_rows(lesions: pd.DataFrame, split: str, subset: str | None = None) ->
     if subset is not None:
         chosen &= lesions.subset == subset
     return np.flatnonzero(chosen)
-
-
-def read_instances(truth: Path) -> pd.Series:
-    """Return the true lesion identity of each mark, by tracking UID.
-
-    Raises
-    ------
-    TableSchemaError
-        If the file cannot be read or lacks a column.
-    """
-    return _read_truth(truth, "lesion")
-
-
-def read_true_types(truth: Path) -> pd.Series:
-    """Return the true type of each mark, by tracking UID.
-
-    Raises
-    ------
-    TableSchemaError
-        If the file cannot be read or lacks a column.
-    """
-    return _read_truth(truth, "type")
-
-
-def _read_truth(truth: Path, column: str) -> pd.Series:
-    wanted = ("tracking_uid", column)
-    try:
-        table = pd.read_csv(truth, dtype=str).fillna("")
-    except (OSError, ValueError) as error:
-        raise TableSchemaError(truth, f"a CSV with columns {', '.join(wanted)}", str(error)) from error
-    missing = [name for name in wanted if name not in table]
-    if missing:
-        raise TableSchemaError(truth, f"columns {', '.join(wanted)}", f"no {', '.join(missing)}")
-    table = table[table.tracking_uid != ""].drop_duplicates("tracking_uid")
-    return table.set_index("tracking_uid")[column]
 
 
 def matching_curve(vectors: Vectors, instances: pd.Series, split: str | None = None) -> PrecisionRecallCurve:

@@ -14,7 +14,7 @@ from lesiongraph.imaging import PatchStore, canonical_view
 from lesiongraph.lesion import Axis, BoundingBox
 from lesiongraph.mining import MiningResult, open_series
 from lesiongraph.pipeline.catalogue import kept_lesions, read_catalogue
-from lesiongraph.pipeline.evaluate import read_instances
+from lesiongraph.pipeline.truth import read_instances
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.recipe import ImagingRecipe
 from lesiongraph.workspace import Workspace

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
@@ -15,8 +18,10 @@ from lesiongraph.figures import (
     graph_figure,
     patient_figure,
 )
+from lesiongraph.graph import CostWeights, pair_costs
+from lesiongraph.pipeline.matchers import ALGORITHM_1, lesion_cues
 from lesiongraph.pipeline.report_context import ReportContext
-from lesiongraph.pipeline.vectors import read_vectors
+from lesiongraph.pipeline.vectors import Vectors, read_vectors
 
 _MOST_STUDIES = 11  # the longest follow-up in DeepLesion's manual groups (Sec. 6.3)
 _MOST_MARKS = 44
@@ -43,16 +48,16 @@ def one_patient(context: ReportContext) -> Section:
     place = pd.Series(range(len(vectors.lesions)), index=vectors.lesions.lesion_id)
     if not rows.lesion.isin(place.index).all():
         raise StageMissingError("matched groups for the lesions as they are now", "match")
-    matrix = vectors.matrix[place.loc[rows.lesion].to_numpy()]
-    graph = graph_figure(lesions, names, cdist(matrix, matrix), _EDGES_UP_TO * thresholds["t2"])
+    distances = _distances(vectors, place.loc[rows.lesion].to_numpy(), thresholds)
+    graph = graph_figure(lesions, names, distances, _EDGES_UP_TO * thresholds["t2"])
     by_study = patient_figure(lesions, names, by_group=False)
     by_group = patient_figure(lesions, names, by_group=True)
     count = f"{len(rows)} marks of {patient} in {len(names)} studies"
     return Section(
         "",
-        f"Patient {patient}. Frames of one colour are one lesion as Algorithm 1 sees it (feature: "
-        f"{thresholds['feature']}, T1 = {thresholds['t1']}, T2 = {thresholds['t2']}); grey frames were "
-        "matched to nothing. Not every lesion is marked in every study.",
+        f"Patient {patient}. Frames of one colour are one lesion as {_matcher_in_words(thresholds)}; grey "
+        "frames were matched to nothing. Not every lesion is marked in every study: new and gone speak of "
+        "marks, and are no findings.",
         figures=[
             Picture(f"All marks, a column a study (Fig. 13). {TILE_LEGEND}", by_study, count),
             Picture(
@@ -65,6 +70,26 @@ def one_patient(context: ReportContext) -> Section:
         ],
         tables=[Table("The groups as a table", _group_table(rows), folded=True)],
     )  # fmt: skip
+
+
+def _matcher_in_words(thresholds: dict[str, Any]) -> str:
+    matcher = thresholds.get("matcher", ALGORITHM_1)  # results of earlier versions name none
+    limits = f"T1 = {thresholds['t1']:.4g}, T2 = {thresholds['t2']:.4g}"
+    origin = f"; limits: {thresholds['origin']}" if thresholds.get("origin") else ""
+    if matcher == ALGORITHM_1:
+        return f"Algorithm 1 sees it (feature: {thresholds['feature']}, {limits}{origin})"
+    cost = ", ".join(thresholds["cues"])
+    return f"matcher {matcher} sees it (cost of {cost}, feature: {thresholds['feature']}, {limits}{origin})"
+
+
+def _distances(vectors: Vectors, rows: np.ndarray, thresholds: dict[str, Any]) -> np.ndarray:
+    """Return what the matcher compared (n, n): distances of the feature, or costs."""
+    if thresholds.get("matcher", ALGORITHM_1) == ALGORITHM_1:
+        return np.asarray(cdist(vectors.matrix[rows], vectors.matrix[rows]))
+    own = Vectors(vectors.matrix[rows], vectors.lesions.iloc[rows].reset_index(drop=True))
+    each = np.arange(len(rows))
+    weights = CostWeights(**thresholds["weights"])
+    return pair_costs(lesion_cues(own, thresholds["cues"]), weights, each[:, None], each[None, :])
 
 
 def _patient_lesions(
@@ -86,6 +111,12 @@ def _group_table(rows: pd.DataFrame) -> pd.DataFrame:
     table = rows.rename(columns={"study_date": "study date", "long_mm": "long axis mm"})
     table["distance"] = table.distance.map("{:.3f}".format).replace("nan", "–")
     columns = ["group", "study date", "lesion", "type", "long axis mm", "distance"]
+    for name in ("probability", "state_before", "state_after"):
+        if name in table:  # results of earlier versions lack them
+            table[name.replace("_", " ")] = table[name]
+            columns.append(name.replace("_", " "))
+    if "probability" in table:
+        table["probability"] = table.probability.map("{:.2f}".format).replace("nan", "–")
     return table.sort_values(["group", "study date"])[columns]
 
 

@@ -22,8 +22,6 @@ from lesiongraph.pipeline.evaluate import (
     errors_among_others,
     feature_vectors,
     matching_curve,
-    read_instances,
-    read_true_types,
     score_rows,
     scored_rows,
     with_cues,
@@ -35,6 +33,7 @@ from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.pipeline.progress import Progress
 from lesiongraph.pipeline.reproduce_rows import TableRow
 from lesiongraph.pipeline.train import start_run
+from lesiongraph.pipeline.truth import read_instances, read_true_types
 from lesiongraph.pipeline.vectors import Vectors
 from lesiongraph.recipe import EmbeddingRecipe, EvaluationRecipe, Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint

@@ -11,13 +11,13 @@ import pandas as pd
 from lesiongraph.embedding import Checkpointing
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.catalogue import kept_lesions
-from lesiongraph.pipeline.evaluate import read_true_types
 from lesiongraph.pipeline.features import Features, ensure_features, open_trunk
 from lesiongraph.pipeline.labelling import ensure_initial_labels, label_noise
 from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.training_run import TrainingRun
 from lesiongraph.pipeline.training_set import check_located, training_set
+from lesiongraph.pipeline.truth import read_true_types
 from lesiongraph.recipe import EmbeddingRecipe, Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 

@@ -1,0 +1,188 @@
+"""Any matcher + validation patients whose truth is known → its limits, and what they reach there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lesiongraph.errors import NotEnoughDataError
+from lesiongraph.evaluation.pairs import pair_counts_by_patient
+from lesiongraph.graph import CostCalibration, MatchResult, extract, fit_calibration
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Run = Callable[[float, float], MatchResult]  # (intra-study limit, inter-study limit) → groups
+_MOST_STEPS = 400
+
+
+@dataclass(frozen=True)
+class LimitCurve:
+    """Pairs counted at each inter-study limit, patient by patient.
+
+    Attributes
+    ----------
+    limits : (L,) array
+        Ascending.
+    counts : (P, L, 3) int array
+        True positives, false positives, false negatives; patients in sorted order.
+    """
+
+    limits: Floats
+    counts: Ints
+
+    def f1(self, patients: ArrayLike | None = None) -> Floats:
+        """Return the pair F1 (L,) over some rows of patients, or all; 0 where there is no pair."""
+        rows = slice(None) if patients is None else np.asarray(patients)
+        right, wrong, missed = np.moveaxis(self.counts[rows].sum(axis=0), -1, 0)
+        scores: Floats = 2 * right / np.maximum(2 * right + wrong + missed, 1)
+        return scores
+
+    def precision_recall(self, patients: ArrayLike | None = None) -> tuple[Floats, Floats]:
+        """Return precision and recall (L,); NaN where no pair was put together, or none belongs so."""
+        rows = slice(None) if patients is None else np.asarray(patients)
+        right, wrong, missed = np.moveaxis(self.counts[rows].sum(axis=0).astype(np.float64), -1, 0)
+        with np.errstate(invalid="ignore"):
+            return right / (right + wrong), right / (right + missed)
+
+
+def limit_curve(
+    run: Run,
+    patients: ArrayLike,
+    instances: ArrayLike,
+    merge_limit: float,
+    *,
+    limits: ArrayLike | None = None,
+    nested: bool = True,
+) -> LimitCurve:
+    """Vary the inter-study limit and count pairs.
+
+    Parameters
+    ----------
+    run : callable
+        Groups the N lesions at an intra-study and an inter-study limit.
+    patients, instances : (N,) arrays
+        Instances are unique over all patients.
+    merge_limit : float
+    limits : (L,) array, optional
+        By default `merge_limit` and every length of an edge, thinned to 400 steps.
+    nested : bool
+        The groups at a limit are those without a limit less the longer edges, so that one run serves all.
+        True of Algorithm 1, mutual nearest and exclusive linkage; an assignment is run at each limit.
+    """
+    owners, truth = np.asarray(patients), np.asarray(instances)
+    full = run(merge_limit, np.inf)
+    values = _steps(full, merge_limit) if limits is None else np.unique(np.asarray(limits, np.float64))
+    values = values[values >= merge_limit]
+    counts = []
+    for limit in values:
+        groups = _shorter(full, float(limit)) if nested else run(merge_limit, float(limit)).groups
+        counts.append(pair_counts_by_patient(owners, truth, groups))
+    return LimitCurve(values, np.stack(counts, axis=1))
+
+
+@dataclass(frozen=True)
+class ChosenLimits:
+    """Limits of best pair F1 on the patients they were chosen on, and what an edge's length means.
+
+    Attributes
+    ----------
+    merge_limit, limit : float
+        Intra-study and inter-study.
+    precision, recall, f1 : float
+        Of pairs, there.
+    true_pairs : int
+        Pairs of marks of one lesion among these patients.
+    calibration : CostCalibration or None
+        Probability that an edge between studies joins one lesion; None where all edges are true, or none.
+    edges, true_edges : int
+        What the calibration was fitted on.
+    """
+
+    merge_limit: float
+    limit: float
+    precision: float
+    recall: float
+    f1: float
+    true_pairs: int
+    calibration: CostCalibration | None
+    edges: int
+    true_edges: int
+
+
+def choose_limits(
+    run: Run,
+    patients: ArrayLike,
+    instances: ArrayLike,
+    merge_limits: Sequence[float],
+    *,
+    nested: bool = True,
+) -> ChosenLimits:
+    """Choose the limits of best pair F1 among VALIDATION patients.
+
+    Parameters
+    ----------
+    run, patients, instances, nested
+        As for `limit_curve`.
+    merge_limits : sequence of float
+        Intra-study limits to try; the lowest of those that tie.
+
+    Raises
+    ------
+    NotEnoughDataError
+        If no lesion has two marks.
+    """
+    owners, truth = np.asarray(patients), np.asarray(instances)
+    best: tuple[float, float, float, LimitCurve, int] | None = None
+    for merge_limit in merge_limits:
+        curve = limit_curve(run, owners, truth, merge_limit, nested=nested)
+        scores = curve.f1()
+        step = int(scores.argmax())
+        # Halfway to the next length: on either side nothing changes on these patients.
+        limit = float(curve.limits[step : step + 2].mean())
+        if best is None or scores[step] > best[0]:
+            best = float(scores[step]), merge_limit, limit, curve, step
+    pairs = 0 if best is None else int(best[3].counts[:, 0, [0, 2]].sum())
+    if best is None or not pairs:
+        raise NotEnoughDataError(
+            "Choosing a limit", "a lesion with two marks among the validation patients", 0,
+            "Is this the truth of this hospital? Give more patients.",
+        )  # fmt: skip
+    f1, merge_limit, limit, curve, step = best
+    precision, recall = curve.precision_recall()
+    lengths, same = labelled_edges(run(merge_limit, np.inf), truth)
+    mixed = same.any() and not same.all()
+    return ChosenLimits(
+        merge_limit, limit, float(precision[step]), float(recall[step]), f1, pairs,
+        fit_calibration(lengths, same) if mixed else None, len(same), int(same.sum()),
+    )  # fmt: skip
+
+
+def labelled_edges(result: MatchResult, instances: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the length of each edge between studies, and whether it joins one lesion.
+
+    Parameters
+    ----------
+    result : MatchResult
+    instances : (N,) array
+        A node of several marks counts as the lesion of its first.
+    """
+    truth = np.asarray(instances)
+    first = np.array([members[0] for members in result.members], dtype=np.int64)
+    ends = first[result.node_edges]
+    return result.distances, truth[ends[:, 0]] == truth[ends[:, 1]]
+
+
+def _shorter(full: MatchResult, limit: float) -> Ints:
+    nodes = int(full.nodes.max(initial=-1)) + 1
+    groups: Ints = extract(full.node_edges[full.distances <= limit], nodes)[full.nodes]
+    return groups
+
+
+def _steps(full: MatchResult, merge_limit: float) -> Floats:
+    lengths = np.unique(full.distances[full.distances > merge_limit])
+    if len(lengths) > _MOST_STEPS:
+        lengths = lengths[np.unique(np.linspace(0, len(lengths) - 1, _MOST_STEPS).round().astype(int))]
+    return np.concatenate([[merge_limit], lengths])
