@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
 
 from lesiongraph.errors import UsageError
 
@@ -48,7 +47,8 @@ class SsbrRecipe:
 class EmbeddingRecipe:
     """Sequences, loss, network and training (Sec. 4.2, 4.3, 6.1)."""
 
-    trunk: Literal["vgg16", "narrow"] = "vgg16"  # Sec. 4.3
+    trunk: str = "vgg16"  # Sec. 4.3; ours: compact, narrow, FILE.pt2 or module:function (docs/trunks.md)
+    pool: str = "roi_pool"  # Sec. 4.3; roi_align on request
     train_trunk: bool = True  # Sec. 4.3: the whole network is trained
     roi_size: int = 5  # Sec. 4.3: 5×5×num_channel
     fc_width: int = 256  # ours: the paper does not state the FC width of each scale (ADR 4)

@@ -19,7 +19,7 @@ from lesiongraph.embedding import (
     PatchLesions,
     PatchLike,
     TrainedEmbedder,
-    Trunk,
+    TrunkLike,
     refine,
     train_embedder,
 )
@@ -78,7 +78,9 @@ def train(
         )  # fmt: skip
         report.already_done = workspace.is_current("model", key)
         if not report.already_done:
-            features = ensure_features(workspace, patches, trunk, recipe.embedding.roi_size, progress)
+            features = ensure_features(
+                workspace, patches, trunk, recipe.embedding.roi_size, progress, pool=recipe.embedding.pool
+            )
             run = _Run(
                 recipe, _training_set(workspace, features.lesion_ids), patches, features, report, progress
             )
@@ -109,11 +111,13 @@ class _Run:
     labels: PseudoLabels | None = None
     sampler: SequenceSampler | None = None
 
-    def train(self, trunk: Trunk, rng_seed: int, checkpoint: Checkpointing) -> TrainedEmbedder:
+    def train(self, trunk: TrunkLike, rng_seed: int, checkpoint: Checkpointing) -> TrainedEmbedder:
         """Train on the initial pseudo-labels, then refine on those of the learned embedding."""
         recipe = self.recipe.embedding
         inputs: LesionInputs = (
-            PatchLesions(_Chosen(PatchRows(self.patches), self.data.pool), trunk, recipe.roi_size)
+            PatchLesions(
+                _Chosen(PatchRows(self.patches), self.data.pool), trunk, recipe.roi_size, recipe.pool
+            )
             if recipe.train_trunk
             else CachedLesions(self.features.maps, self.data.pool)
         )
