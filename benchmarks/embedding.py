@@ -1,77 +1,97 @@
 """Patches a second through the trunk, against a plain loop and the machine's matrix product.
 
-    python benchmarks/embedding.py [--trunk narrow|vgg16] [--vgg16 FILE] [--patches 64] [--threads 1]
+    python benchmarks/embedding.py [--trunk compact|narrow|vgg16] [--vgg16 FILE] [--patches 128] [--threads 1]
 
-Goal: show what share of the machine's arithmetic the initial features and the training steps reach.
-Not a goal: quality of the features, or reading patches from disk.
+Goal: show what share of the machine's arithmetic the initial features and the training steps reach, what
+padding costs on the sizes that real lesions have (DeepLesion's metadata, where it is at hand), and what
+bfloat16 changes. Not a goal: quality of the features, or reading patches from disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn import functional
 
 from lesiongraph.embedding import (
     CachedLesions,
+    LesionEmbedder,
     Trunk,
     initial_features,
     load_trunk,
     map_shapes,
+    sequence_loss,
     train_embedder,
 )
-from lesiongraph.embedding.trunk import CONVS_PER_STAGE, MAP_STRIDES
+from lesiongraph.embedding.batching import batch_pixels, plan_batches
+from lesiongraph.embedding.features import PATCHES_AHEAD
+from lesiongraph.embedding.precision import multiplies_bfloat16
 from lesiongraph.imaging import Patch
 from lesiongraph.lesion import BoundingBox
-from lesiongraph.recipe import preset
-from provenance import print_header
+from lesiongraph.phantom import sample_plain_volume
+from lesiongraph.recipe import EmbeddingRecipe, preset
+from provenance import add_data_argument, print_header
+from timing import best_seconds, matmul_rate
+
+PADDING_PX = 50
+MAX_PX = 200
+STEPS = 30
 
 
-def best_seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Best wall time of some calls, after one that warms up."""
-    call()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+def real_extents(data: Path) -> np.ndarray:
+    """Patch extents (N, 2) of DeepLesion's lesions from their boxes and spacing; drawn ones where absent."""
+    path = data / "deeplesion_metadata_val" / "DL_info.csv"
+    if not path.exists():
+        print("patch sizes: drawn (no metadata of DeepLesion at hand)")
+        sides = np.exp(np.random.default_rng(0).normal(np.log(22), 0.5, (2048, 2))).clip(10, 100)
+        return (sides + 2 * PADDING_PX).clip(max=MAX_PX).astype(np.int64)
+    table = pd.read_csv(path)
+    print(f"patch sizes: of {len(table)} lesions of DeepLesion's metadata")
+    box = np.array([[float(part) for part in text.split(",")] for text in table.Bounding_boxes])
+    spacing = np.array([float(text.split(",")[0]) for text in table.Spacing_mm_px_])
+    image = np.array([[float(part) for part in text.split(",")][:2] for text in table.Image_size])
+    low = np.maximum(box[:, [1, 0]] * spacing[:, None] - PADDING_PX, 0)
+    high = np.minimum(box[:, [3, 2]] * spacing[:, None] + PADDING_PX, image * spacing[:, None])
+    extents = high - low
+    return np.rint(extents * np.minimum(1, MAX_PX / extents.max(1))[:, None]).astype(np.int64)
 
 
-def matmul_rate(side: int = 2048) -> float:
-    """Measured floating point operations a second of a square float32 matrix product."""
-    a = torch.randn(side, side)
-    return 2 * side**3 / best_seconds(lambda: a @ a)
-
-
-def trunk_operations(trunk: Trunk, height: int, width: int) -> int:
-    """Floating point operations of all convolutions on one patch."""
-    total, channels = 0, 3
-    for stage, (convs, out) in enumerate(zip(CONVS_PER_STAGE, trunk.variant.widths, strict=True)):
-        for _ in range(convs):
-            total += 2 * 9 * channels * out * (height >> stage) * (width >> stage)
-            channels = out
-    return total
-
-
-def draw_patches(count: int) -> list[Patch]:
-    """Patches of the sizes lesions have: median 16 mm, log-normal, plus 50 mm on every side."""
+def phantom_patches(extents: np.ndarray) -> list[Patch]:
+    """Patches of these extents out of phantom bodies."""
     rng = np.random.default_rng(0)
+    volumes = [sample_plain_volume(rng, 352).hu for _ in range(2)]
     patches = []
-    for _ in range(count):
-        height, width = (int(side) for side in 100 + np.exp(rng.normal(np.log(22), 0.5, 2)).clip(10, 100))
-        hu = rng.integers(-1000, 400, (3, height, width)).astype(np.int16)
-        patches.append(Patch(hu, BoundingBox(50, 50, width - 50, height - 50)))
+    for height, width in extents:
+        hu = volumes[int(rng.integers(len(volumes)))]
+        top, left = (
+            int(rng.integers(side - part)) for side, part in zip(hu.shape[1:], (height, width), strict=True)
+        )
+        key = int(rng.integers(1, len(hu) - 1))
+        part = np.ascontiguousarray(hu[key - 1 : key + 2, top : top + height, left : left + width])
+        edge = min(PADDING_PX, (min(height, width) - 10) // 2)
+        patches.append(Patch(part, BoundingBox(edge, edge, width - edge, height - edge)))
     return patches
 
 
-def plain_loop(trunk: Trunk, patches: list[Patch]) -> np.ndarray:
+def padding_share(extents: np.ndarray) -> float:
+    """Share of the trunk's input that is padding when patches come in catalogue order."""
+    padded = used = 0
+    for start in range(0, len(extents), PATCHES_AHEAD):
+        group = extents[start : start + PATCHES_AHEAD]
+        for batch in plan_batches(group, batch_pixels(torch.device("cpu"))):
+            padded += len(batch) * int(group[batch].max(0).prod())
+            used += int(group[batch].prod(1).sum())
+    return 1 - used / padded
+
+
+def plain_loop(trunk: Trunk, patches: Sequence[Patch]) -> np.ndarray:
     """The same features one lesion at a time, without batches, masks or shared pooling."""
     rows = []
     with torch.no_grad():
@@ -84,8 +104,8 @@ def plain_loop(trunk: Trunk, patches: list[Patch]) -> np.ndarray:
                 x = layer(x)
             scales = []
             box = (patch.box.x0, patch.box.y0, patch.box.x1, patch.box.y1)
-            for stride, cells in zip(MAP_STRIDES[:3], maps[1:], strict=True):
-                x0, y0, x1, y1 = (int(corner / stride + 0.5) for corner in box)
+            for scale, cells in zip(trunk.variant.scales[:3], maps[1:], strict=True):
+                x0, y0, x1, y1 = (int(corner / scale.stride + 0.5) for corner in box)
                 scales.append(cells[:, :, y0 : y1 + 1, x0 : x1 + 1].amax((2, 3)))
             scales.append(x.amax((2, 3)))
             joined = torch.cat([functional.normalize(scale) for scale in scales], dim=1)
@@ -104,46 +124,93 @@ class UniformSampler:
         return rng.integers(0, self.lesions, (n, 5))
 
 
-def step_seconds(trunk: Trunk, steps: int = 30) -> float:
-    """Seconds of one training step of the head on cached maps (24 sequences)."""
+def plain_steps(maps: list[np.ndarray], trunk: Trunk, recipe: EmbeddingRecipe) -> None:
+    """Train the head sequence by sequence: each lesion is read and embedded each time it is drawn."""
+    head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe)
+    optimiser = torch.optim.SGD(
+        head.parameters(),
+        recipe.learning_rate,
+        recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        foreach=False,
+    )
+    sampler, rng = UniformSampler(len(maps[0])), np.random.default_rng(0)
+    for _ in range(recipe.steps):
+        optimiser.zero_grad()
+        for sequence in sampler.sample(recipe.sequences_per_batch, rng):
+            vectors = [
+                head([torch.from_numpy(one[row : row + 1]).float() for one in maps]) for row in sequence
+            ]
+            loss = sequence_loss(torch.cat(vectors)[None], recipe.margins) / recipe.sequences_per_batch
+            loss.backward()
+        optimiser.step()
+
+
+def print_steps(trunk: Trunk) -> None:
+    """Print the time of a training step of the head on cached maps, and of the plain loop."""
     rng = np.random.default_rng(0)
     maps = [rng.random(shape, np.float32).astype(np.float16) for shape in map_shapes(trunk, 400)]
-    chosen = preset("demo" if trunk.variant.name == "narrow" else "fast").embedding
-    recipe = dataclasses.replace(chosen, steps=steps)
-    return (
-        best_seconds(lambda: train_embedder(CachedLesions(maps), UniformSampler(400), trunk, recipe), 1)
-        / steps
+    chosen = preset("fast" if trunk.variant.name == "vgg16" else "demo").embedding
+    recipe = dataclasses.replace(chosen, steps=STEPS)
+    inputs, sampler = CachedLesions(maps), UniformSampler(400)
+    ours = best_seconds(lambda: train_embedder(inputs, sampler, trunk, recipe)) / STEPS
+    few = dataclasses.replace(recipe, steps=3)
+    plain = best_seconds(lambda: plain_steps(maps, trunk, few), 2) / few.steps
+    print(
+        f"training step, trunk frozen, maps cached: {ours * 1e3:.1f} ms, plain loop {plain * 1e3:.1f} ms; "
+        f"ours / plain: {plain / ours:.2f}; 600 steps: {ours * 600:.0f} s"
     )
+
+
+def print_features(trunk: Trunk, patches: list[Patch]) -> None:
+    """Print patches a second in both precisions, against the plain loop and the matrix product."""
+    rate = matmul_rate(repeats=10)
+    needed = sum(trunk.variant.multiply_adds(*patch.hu.shape[1:]) for patch in patches)
+    print(
+        f"trunk: {trunk.variant.name}, {len(patches)} patches; matrix product: {2 * rate / 1e9:.0f} GFLOP/s"
+    )
+    plain = best_seconds(lambda: plain_loop(trunk, patches))
+    print(
+        f"plain loop: {len(patches) / plain:.1f} patches/s, {needed / plain / rate:.2f} of the product's rate"
+    )
+    with mock.patch("lesiongraph.embedding.precision.multiplies_bfloat16", return_value=False):
+        single = initial_features(patches, trunk)
+        seconds = [best_seconds(lambda: initial_features(patches, trunk))]
+    names = ["float32"]
+    if multiplies_bfloat16():
+        seconds.append(best_seconds(lambda: initial_features(patches, trunk)))
+        names.append("bfloat16")
+    for name, taken in zip(names, seconds, strict=True):
+        print(
+            f"{name}: {len(patches) / taken:.1f} patches/s, "
+            f"{needed / taken / rate:.2f} of the product's rate, "
+            f"{plain / taken:.2f} times the plain loop"
+        )
+    apart = np.abs(single - plain_loop(trunk, patches)).max()
+    print(f"float32 and the plain loop differ by at most {apart:.1e}")
+    cosines = (initial_features(patches, trunk) * single).sum(1)
+    print(f"cosine of the default's features with float32's: least {cosines.min():.5f}")
 
 
 def main() -> None:
-    """Print one table."""
+    """Print everything."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trunk", choices=["narrow", "vgg16"], default="narrow")
+    add_data_argument(parser)
+    parser.add_argument("--trunk", choices=["compact", "narrow", "vgg16"], default="compact")
     parser.add_argument("--vgg16", type=Path, help="VGG-16 weights file")
-    parser.add_argument("--patches", type=int, default=64)
+    parser.add_argument("--patches", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     print_header(torch=torch.__version__, threads=chosen.threads)
     trunk = load_trunk(chosen.trunk, chosen.vgg16 if chosen.trunk == "vgg16" else None)
-    patches = draw_patches(chosen.patches)
-    difference = np.abs(initial_features(patches, trunk) - plain_loop(trunk, patches)).max()
-    rate = matmul_rate()
-    operations = sum(trunk_operations(trunk, *patch.hu.shape[1:]) for patch in patches)
-    ours = best_seconds(lambda: initial_features(patches, trunk))
-    plain = best_seconds(lambda: plain_loop(trunk, patches))
-    square = trunk_operations(trunk, 150, 150) / operations * ours
-    step = step_seconds(trunk)
-    print(f"trunk: {trunk.variant.name}, {chosen.patches} patches, largest difference {difference:.1e}")
-    print(f"matrix product: {rate / 1e9:.0f} GFLOP/s")
-    print(f"initial features: {len(patches) / ours:.1f} patches/s, {square * 1e3:.1f} ms per 150×150 patch")
-    print(f"plain loop:       {len(patches) / plain:.1f} patches/s; ours / plain: {plain / ours:.2f}")
-    shares = [operations / seconds / rate for seconds in (ours, plain)]
-    print(f"share of the matrix product's rate: {shares[0]:.2f} (plain loop {shares[1]:.2f})")
-    print(f"training step, trunk frozen, maps cached: {step * 1e3:.1f} ms; 600 steps: {step * 600:.0f} s")
+    extents = real_extents(chosen.data)
+    print(f"padding: {padding_share(extents):.1%} of the trunk's input")
+    picked = np.random.default_rng(1).choice(len(extents), chosen.patches)
+    print_features(trunk, phantom_patches(extents[picked]))
+    print_steps(trunk)
 
 
 if __name__ == "__main__":

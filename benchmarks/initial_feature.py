@@ -3,7 +3,7 @@
     python benchmarks/initial_feature.py [--data ../shared/data]
 
 Data: `deeplesion_mini` (27 lesions of 6 patients), then with the lesions of `deeplesion/DL_info.csv` whose
-slices are at hand added. The narrow trunk always; VGG-16 where LESIONGRAPH_VGG16_WEIGHTS names its file.
+slices are at hand added. The packaged trunks always; VGG-16 where LESIONGRAPH_VGG16_WEIGHTS names its file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from lesiongraph.embedding import MAP_NAMES, WEIGHTS_ENV, Trunk, load_narrow, load_vgg16, pooled_maps
+from lesiongraph.embedding import (
+    MAP_NAMES,
+    WEIGHTS_ENV,
+    Trunk,
+    load_compact,
+    load_narrow,
+    load_vgg16,
+    pooled_maps,
+)
 from lesiongraph.imaging import Patch, cut_patch
 from lesiongraph.lesion import KEPT, BoundingBox
 from lesiongraph.mining import mine_sources, open_series
@@ -109,7 +117,7 @@ def main() -> None:
     print_header(torch=torch.__version__)
     mini, more = data / "deeplesion_mini", data / "deeplesion"
     skip_without(mini / "DL_info.csv")
-    trunks = [load_narrow()]
+    trunks = [load_compact(), load_narrow()]
     if os.environ.get(WEIGHTS_ENV):
         trunks.insert(0, load_vgg16())
     else:

@@ -59,8 +59,7 @@ def patient_of(name: str) -> str:
 def real_volumes(data: Path) -> Iterator[RealVolume]:
     """Read every real CT volume of the data folder, one at a time, DICOM last."""
     yield from nifti_volumes(data)
-    for path in sorted((data / "sts").glob("*/ct.nii.gz")):
-        yield _nifti(path, path.parent.name)
+    yield from sarcoma_volumes(data)
     yield from png_volumes(data)
     folders = sorted(path for path in (data / "dicom").iterdir() if path.is_dir())
     yield from dicom_volumes([path for path in folders if path.name not in REPEATED])
@@ -70,6 +69,12 @@ def nifti_volumes(data: Path) -> Iterator[RealVolume]:
     """Read the volumes kept as NIfTI."""
     for path in sorted((data / "volumes").glob("*.nii.gz")):
         yield _nifti(path, path.name.removesuffix(".nii.gz"))
+
+
+def sarcoma_volumes(data: Path) -> Iterator[RealVolume]:
+    """Read the cropped sarcoma volumes."""
+    for path in sorted((data / "sts").glob("*/ct.nii.gz")):
+        yield _nifti(path, path.parent.name)
 
 
 def png_volumes(data: Path) -> Iterator[RealVolume]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from lesiongraph.errors import UsageError
 
@@ -59,7 +59,8 @@ class SsbrRecipe:
 class EmbeddingRecipe:
     """Sequences, loss, network and training (Sec. 4.2, 4.3, 6.1)."""
 
-    trunk: Literal["vgg16", "narrow"] = "vgg16"  # Sec. 4.3
+    trunk: str = "vgg16"  # Sec. 4.3; ours: compact, narrow, FILE.pt2 or module:function (docs/trunks.md)
+    pool: str = "roi_pool"  # Sec. 4.3; roi_align on request
     train_trunk: bool = True  # Sec. 4.3: the whole network is trained
     cues: tuple[str, ...] = CUES  # Table 1, middle part: which cues the sequences are made of (ADR 10)
     maps: tuple[str, ...] = MAPS  # Table 1, lower part: which pooled maps the head reads

@@ -6,6 +6,7 @@ from lesiongraph.embedding import (
     NARROW,
     initial_features,
     initial_from_maps,
+    load_compact,
     load_narrow,
     map_shapes,
     pooled_maps,
@@ -83,7 +84,8 @@ def test_more_patches_than_are_held_at_once_keep_their_order(random_trunk, make_
         )
 
 
-def test_the_packaged_trunk_tells_tissues_apart():
+@pytest.mark.parametrize("load", [load_narrow, load_compact])
+def test_the_packaged_trunks_tell_tissues_apart(load):
     """The same nodule with other noise is nearer than one of the same size in other tissue."""
     rows, columns = np.mgrid[:110, :110]
     rng = np.random.default_rng(0)
@@ -94,14 +96,15 @@ def test_the_packaged_trunk_tells_tissues_apart():
         hu = np.where(disc, 40, background_hu) + rng.normal(0, 15, (3, 110, 110))
         return Patch(hu.astype(np.int16), BoundingBox(50 - radius, 50 - radius, 60 + radius, 60 + radius))
 
-    feature = initial_features([nodule(hu) for hu in (-850, -840, -100, -90)], load_narrow())
+    feature = initial_features([nodule(hu) for hu in (-850, -840, -100, -90)], load())
     distance = np.linalg.norm(feature[:, None] - feature[None], axis=2)
     assert distance[0, 1] < 0.7 * distance[0, 2]
     assert distance[2, 3] < 0.7 * distance[2, 0]
 
 
-def test_float16_is_enough_for_the_packaged_trunk(make_patch):
-    trunk = load_narrow()
+@pytest.mark.parametrize("load", [load_narrow, load_compact])
+def test_float16_is_enough_for_the_packaged_trunks(make_patch, load):
+    trunk = load()
     extreme = Patch(np.full((3, 64, 64), 3071, np.int16), BoundingBox(10, 10, 50, 50))
     checker = extreme.hu.copy()
     checker[:, ::2, ::2] = -1024

@@ -3,10 +3,12 @@ import torch
 from safetensors.torch import save_file
 
 from lesiongraph.embedding import (
+    COMPACT,
     NARROW,
     VGG16,
     WEIGHTS_ENV,
     Trunk,
+    load_compact,
     load_narrow,
     load_trunk,
     load_vgg16,
@@ -30,12 +32,13 @@ def tiny(monkeypatch) -> dict[str, torch.Tensor]:
     return Trunk(variant).state_dict()
 
 
-def test_the_packaged_trunk_loads_and_is_small():
-    trunk = load_narrow()
-    assert trunk.variant == NARROW
-    assert packaged_trunk_info() == {"trunk narrow": trunk.sha256}
-    with weights_module.resources.as_file(weights_module._packaged_narrow()) as file:
-        assert file.stat().st_size <= 8_000_000
+def test_the_packaged_trunks_load_and_are_small():
+    narrow, compact = load_narrow(), load_compact()
+    assert (narrow.variant, compact.variant) == (NARROW, COMPACT)
+    assert packaged_trunk_info() == {"trunk narrow": narrow.sha256, "trunk compact": compact.sha256}
+    for name in ("narrow", "compact"):
+        with weights_module.resources.as_file(weights_module._packaged(name)) as file:
+            assert file.stat().st_size <= 8_000_000
 
 
 def test_without_weights_the_error_says_what_to_pass():
@@ -52,7 +55,7 @@ def test_scratch_only_when_asked_for_and_the_same_for_the_same_seed():
 
 
 def test_an_unknown_trunk_is_a_usage_error():
-    with pytest.raises(UsageError, match="vgg16, narrow"):
+    with pytest.raises(UsageError, match="vgg16, narrow, compact"):
         load_trunk("resnet")
 
 
@@ -124,9 +127,10 @@ def test_a_download_that_fails_leaves_nothing(monkeypatch, tmp_path):
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_the_packaged_trunk_is_not_random():
+@pytest.mark.parametrize("load", [load_narrow, load_compact])
+def test_the_packaged_trunks_are_not_random(load):
     """Distilled filters respond to a vertical edge in some channels and to a horizontal one in others."""
-    trunk = load_narrow()
+    trunk = load()
     edge = torch.full((1, 3, 32, 32), -900.0)
     edge[:, :, :, 16:] = 100
     maps = [trunk(image)[0][0, :, 4:12, 4:12].amax((1, 2)).detach() for image in (edge, edge.transpose(2, 3))]

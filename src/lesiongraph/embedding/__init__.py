@@ -1,17 +1,31 @@
 """Takes patches and lesion boxes, gives initial features and unit vectors (N, 1024) (Sec. 4.2–4.3, 6.1)."""
 
 from lesiongraph.embedding.batching import PatchLike
+from lesiongraph.embedding.external import ExternalTrunk
+from lesiongraph.embedding.external_loading import is_external, load_external
 from lesiongraph.embedding.features import initial_features, initial_from_maps, map_shapes, pooled_maps
+from lesiongraph.embedding.input_contract import InputContract
 from lesiongraph.embedding.inputs import CachedLesions, LesionInputs, PatchLesions
 from lesiongraph.embedding.loss import sequence_loss
 from lesiongraph.embedding.model import TrainedEmbedder, embed
 from lesiongraph.embedding.network import LesionEmbedder, choose_device, device_name
+from lesiongraph.embedding.pooling import POOLS, Pool
 from lesiongraph.embedding.roi_pool import roi_pool
 from lesiongraph.embedding.training import Checkpointing, refine, train_embedder
-from lesiongraph.embedding.trunk import MAP_NAMES, NARROW, VGG16, Trunk, TrunkVariant
+from lesiongraph.embedding.trunk import (
+    COMPACT,
+    MAP_NAMES,
+    NARROW,
+    VGG16,
+    MapScale,
+    Trunk,
+    TrunkLike,
+    TrunkVariant,
+)
 from lesiongraph.embedding.weights import (
     WEIGHTS_ENV,
     download_vgg16,
+    load_compact,
     load_narrow,
     load_trunk,
     load_vgg16,
@@ -19,18 +33,25 @@ from lesiongraph.embedding.weights import (
 )
 
 __all__ = [
+    "COMPACT",
     "MAP_NAMES",
     "NARROW",
+    "POOLS",
     "VGG16",
     "WEIGHTS_ENV",
     "CachedLesions",
     "Checkpointing",
+    "ExternalTrunk",
+    "InputContract",
     "LesionEmbedder",
     "LesionInputs",
+    "MapScale",
     "PatchLesions",
     "PatchLike",
+    "Pool",
     "TrainedEmbedder",
     "Trunk",
+    "TrunkLike",
     "TrunkVariant",
     "choose_device",
     "device_name",
@@ -38,6 +59,9 @@ __all__ = [
     "embed",
     "initial_features",
     "initial_from_maps",
+    "is_external",
+    "load_compact",
+    "load_external",
     "load_narrow",
     "load_trunk",
     "load_vgg16",

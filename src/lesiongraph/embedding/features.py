@@ -1,4 +1,4 @@
-"""Patches → pooled maps of the four scales → the initial feature (Sec. 4.3)."""
+"""Patches → pooled maps of each scale → the initial feature (Sec. 4.3)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from lesiongraph.embedding.batching import PatchBatch, PatchLike, batch_pixels, plan_batches, stack_patches
-from lesiongraph.embedding.roi_pool import box_windows, roi_pool, whole_windows
-from lesiongraph.embedding.trunk import MAP_STRIDES, Trunk, map_extents
+from lesiongraph.embedding.pooling import Pool, choose_pool
+from lesiongraph.embedding.trunk import TrunkLike, map_extents
 
 PATCHES_AHEAD = 256  # patches held at once, so that batches of similar size can be made of a stream
 FLOAT16_MAX = 65504.0
@@ -22,54 +22,56 @@ FLOAT16_MAX = 65504.0
 FeatureProgress = Callable[[int, int], None]  # patches done, patches in all (0: unknown)
 
 
-def map_shapes(trunk: Trunk, count: int, roi_size: int = 5) -> list[tuple[int, int, int, int]]:
-    """Return the shapes of the four arrays that `pooled_maps` fills for `count` patches."""
+def map_shapes(trunk: TrunkLike, count: int, roi_size: int = 5) -> list[tuple[int, int, int, int]]:
+    """Return the shapes of the arrays that `pooled_maps` fills for `count` patches, one a scale."""
     return [(count, channels, roi_size, roi_size) for channels in trunk.variant.channels]
 
 
-def pool_batch(trunk: Trunk, batch: PatchBatch, roi_size: int) -> list[Tensor]:
-    """Run the trunk on one batch and pool its four maps; differentiable.
+def pool_batch(trunk: TrunkLike, batch: PatchBatch, roi_size: int, pool: Pool) -> list[Tensor]:
+    """Run the trunk on one batch and pool its maps; differentiable.
 
-    conv2_2, conv3_3 and conv4_3 pool the lesion's box, conv5_3 the whole patch (without batch padding).
+    Of the VGG trunks conv2_2, conv3_3 and conv4_3 pool the lesion's box, conv5_3 the whole patch (without
+    batch padding).
 
     Returns
     -------
-    list of Tensor (B, C_i, roi_size, roi_size)
+    list of Tensor (B, C_i, roi_size, roi_size) float32
     """
     pooled = []
-    maps = trunk(batch.hu, batch.extents)
-    for scale, (stride, cells) in enumerate(zip(MAP_STRIDES, maps, strict=True)):
-        extents = map_extents(batch.extents, stride)
-        last = scale == len(MAP_STRIDES) - 1
-        windows = whole_windows(extents) if last else box_windows(batch.boxes, stride, extents)
-        pooled.append(roi_pool(cells, windows, roi_size))
+    for scale, cells in zip(trunk.variant.scales, trunk(batch.hu, batch.extents), strict=True):
+        extents = map_extents(batch.extents, scale.stride).minimum(torch.tensor(cells.shape[2:]))
+        boxes = None if scale.whole else batch.boxes
+        pooled.append(pool(cells, boxes, extents, stride=scale.stride, size=roi_size).float())
     return pooled
 
 
 def pooled_maps(
     patches: Iterable[PatchLike],
-    trunk: Trunk,
+    trunk: TrunkLike,
     *,
     out: Sequence[NDArray[Any]] | None = None,
     roi_size: int = 5,
+    pool: str = "roi_pool",
     progress: FeatureProgress | None = None,
 ) -> list[NDArray[np.float16]]:
-    """Pool the four maps of every patch; the trunk is not trained here.
+    """Pool the maps of every patch; the trunk is not trained here.
 
     Parameters
     ----------
     patches : iterable of PatchLike
         Read once, in order, at most 256 held at a time.
-    trunk : Trunk
-    out : four arrays (N, C_i, roi_size, roi_size) float16, optional
+    trunk : TrunkLike
+    out : one array (N, C_i, roi_size, roi_size) float16 a scale, optional
         Filled in place (memory-mapped arrays keep memory flat); shapes from `map_shapes`.
     roi_size : int
+    pool : str
+        A name of `pooling.POOLS`.
     progress : callable, optional
         Called with (patches done, patches in all or 0).
 
     Returns
     -------
-    list of four arrays (N, C_i, roi_size, roi_size) float16
+    list of arrays (N, C_i, roi_size, roi_size) float16, four of the VGG trunks
         `out` where given.
 
     Raises
@@ -78,10 +80,11 @@ def pooled_maps(
         If `out` has not one row for each patch.
     """
     total = len(patches) if isinstance(patches, Sized) else 0
-    collected: list[list[NDArray[np.float16]]] = [[] for _ in MAP_STRIDES]
+    collected: list[list[NDArray[np.float16]]] = [[] for _ in trunk.variant.scales]
     done = 0
+    chosen_pool = choose_pool(pool)
     for ahead in _in_groups(patches, PATCHES_AHEAD):
-        arrays = _pool_group(ahead, trunk, roi_size)
+        arrays = _pool_group(ahead, trunk, roi_size, chosen_pool)
         for scale, array in enumerate(arrays):
             if out is None:
                 collected[scale].append(array)
@@ -109,7 +112,7 @@ def initial_from_maps(maps: Sequence[NDArray[Any]], rows_at_once: int = 1024) ->
 
     Parameters
     ----------
-    maps : four arrays (N, C_i, s, s)
+    maps : arrays (N, C_i, s, s), one a scale
     rows_at_once : int
         Lesions held in memory at a time.
 
@@ -130,20 +133,22 @@ def initial_from_maps(maps: Sequence[NDArray[Any]], rows_at_once: int = 1024) ->
 
 
 def initial_features(
-    patches: Iterable[PatchLike], trunk: Trunk, *, progress: FeatureProgress | None = None
+    patches: Iterable[PatchLike], trunk: TrunkLike, *, progress: FeatureProgress | None = None
 ) -> NDArray[np.float32]:
     """Return the initial feature (N, ΣC_i) of every patch: `pooled_maps` at 1×1, then normalised."""
     return initial_from_maps(pooled_maps(patches, trunk, roi_size=1, progress=progress))
 
 
-def _pool_group(patches: Sequence[PatchLike], trunk: Trunk, roi_size: int) -> list[NDArray[np.float16]]:
+def _pool_group(
+    patches: Sequence[PatchLike], trunk: TrunkLike, roi_size: int, pool: Pool
+) -> list[NDArray[np.float16]]:
     arrays = [np.empty(shape, dtype=np.float16) for shape in map_shapes(trunk, len(patches), roi_size)]
     extents = np.array([patch.hu.shape[1:] for patch in patches], dtype=np.int64)
     with torch.inference_mode():
         for positions in plan_batches(extents, batch_pixels(trunk.device)):
             batch = stack_patches([patches[i] for i in positions], trunk.device)
-            for array, pooled in zip(arrays, pool_batch(trunk, batch, roi_size), strict=True):
-                array[positions] = pooled.clamp(max=FLOAT16_MAX).half().cpu().numpy()
+            for array, pooled in zip(arrays, pool_batch(trunk, batch, roi_size, pool), strict=True):
+                array[positions] = pooled.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy()
     return arrays
 
 

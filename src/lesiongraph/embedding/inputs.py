@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lesiongraph.embedding.batching import PatchLike, batch_pixels, plan_batches, stack_patches
 from lesiongraph.embedding.features import pool_batch
-from lesiongraph.embedding.trunk import MAP_NAMES, Trunk
+from lesiongraph.embedding.pooling import choose_pool
+from lesiongraph.embedding.trunk import TrunkLike
 
 IntArray = NDArray[np.int64]
 
@@ -41,20 +42,20 @@ class CachedLesions:
 
     Parameters
     ----------
-    maps : four arrays (M, C_i, s, s) float16, may be memory-mapped
+    maps : arrays (M, C_i, s, s) float16, one a scale, may be memory-mapped
     rows : (N,) int, optional
         Which rows of `maps` the lesions 0 … N−1 are; all of them if not given.
 
     Raises
     ------
     ValueError
-        If the arrays are not four of equal length.
+        If there is no array, or their lengths differ.
     """
 
     def __init__(self, maps: Sequence[NDArray[Any]], rows: IntArray | None = None) -> None:
         lengths = [len(array) for array in maps]
-        if len(maps) != len(MAP_NAMES) or len(set(lengths)) != 1:
-            raise ValueError(f"expected {len(MAP_NAMES)} arrays of equal length, got lengths {lengths}")
+        if len(set(lengths)) != 1:
+            raise ValueError(f"expected arrays of equal length, got lengths {lengths}")
         self._maps = maps
         self._rows = np.arange(lengths[0]) if rows is None else np.asarray(rows, dtype=np.int64)
 
@@ -85,14 +86,19 @@ class PatchLesions:
     Parameters
     ----------
     patches : PatchSequence
-    trunk : Trunk
+    trunk : TrunkLike
     roi_size : int
+    pool : str
+        A name of `pooling.POOLS`.
     """
 
-    def __init__(self, patches: PatchSequence, trunk: Trunk, roi_size: int = 5) -> None:
+    def __init__(
+        self, patches: PatchSequence, trunk: TrunkLike, roi_size: int = 5, pool: str = "roi_pool"
+    ) -> None:
         self._patches = patches
         self._trunk = trunk
         self._roi_size = roi_size
+        self._pool_boxes = choose_pool(pool)
 
     def __len__(self) -> int:
         return len(self._patches)
@@ -105,4 +111,6 @@ class PatchLesions:
         return [Piece(positions, self._pool([patches[i] for i in positions], device)) for positions in plan]
 
     def _pool(self, patches: list[PatchLike], device: torch.device) -> Callable[[], list[Tensor]]:
-        return lambda: pool_batch(self._trunk, stack_patches(patches, device), self._roi_size)
+        return lambda: pool_batch(
+            self._trunk, stack_patches(patches, device), self._roi_size, self._pool_boxes
+        )

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from lesiongraph import __version__
 from lesiongraph.embedding.inputs import LesionInputs
 from lesiongraph.embedding.network import LesionEmbedder, choose_device
-from lesiongraph.embedding.trunk import TRUNK_VARIANTS, Trunk
+from lesiongraph.embedding.trunk import TRUNK_VARIANTS, Trunk, TrunkLike
 from lesiongraph.embedding.weights import load_trunk, read_metadata, state_sha256, write_safetensors
 from lesiongraph.errors import WeightsError
 from lesiongraph.recipe import EmbeddingRecipe
@@ -43,7 +43,7 @@ class TrainedEmbedder:
         Of the weights the trunk started from: of their file, or over the values where they were drawn.
     """
 
-    trunk: Trunk
+    trunk: TrunkLike
     head: LesionEmbedder
     recipe: EmbeddingRecipe
     rng_seed: int = 0
@@ -91,13 +91,13 @@ class TrainedEmbedder:
         write_safetensors(Path(path), tensors, {"lesiongraph": json.dumps(self.describe(), sort_keys=True)})
 
     @classmethod
-    def load(cls, path: Path | str, trunk: Trunk | None = None) -> TrainedEmbedder:
+    def load(cls, path: Path | str, trunk: TrunkLike | None = None) -> TrainedEmbedder:
         """Read a file written by `save`.
 
         Parameters
         ----------
         path : path
-        trunk : Trunk, optional
+        trunk : TrunkLike, optional
             The frozen trunk; without it the one of the recorded name is loaded (`load_trunk`).
 
         Raises
@@ -110,16 +110,17 @@ class TrainedEmbedder:
         tensors = load_file(path)
         recipe = EmbeddingRecipe.from_stated(stated["recipe"])
         if recipe.train_trunk:
-            trunk = Trunk(TRUNK_VARIANTS[stated["trunk"]], tuple(stated["window_hu"]))
-            trunk.load_state_dict(_part(tensors, "trunk."))
-            trunk.origin = f"{path} (trained from {stated['trunk_origin']})"
+            learnt = Trunk(TRUNK_VARIANTS[stated["trunk"]], tuple(stated["window_hu"]))
+            learnt.load_state_dict(_part(tensors, "trunk."))
+            learnt.origin = f"{path} (trained from {stated['trunk_origin']})"
+            trunk = learnt.to(choose_device()).eval()
         else:
             trunk = trunk or load_trunk(stated["trunk"])
             _check_same_trunk(path, trunk, stated["trunk_sha256"])
         head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe)
         _load_head(path, head, _part(tensors, "head."))
         return cls(
-            trunk.to(choose_device()).eval(),
+            trunk,
             head.to(choose_device()).eval(),
             recipe,
             rng_seed=stated["rng_seed"],
@@ -188,7 +189,7 @@ def _load_head(path: Path, head: LesionEmbedder, state: dict[str, torch.Tensor])
     head.load_state_dict(state)
 
 
-def _check_same_trunk(path: Path, trunk: Trunk, expected: str) -> None:
+def _check_same_trunk(path: Path, trunk: TrunkLike, expected: str) -> None:
     found = trunk.sha256 or state_sha256(trunk.state_dict())
     if found != expected:
         raise WeightsError(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lesiongraph.errors import UsageError
 from lesiongraph.recipe import MAPS, EmbeddingRecipe
 
 
@@ -37,7 +38,7 @@ class LesionEmbedder(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = tuple(channels)
-        self.scales = tuple(scale for scale, name in enumerate(MAPS) if name in maps)
+        self.scales = _scales(self.channels, maps)
         self.roi_size = roi_size
         self.scale_fcs = nn.ModuleList(
             nn.Linear(self.channels[scale] * roi_size**2, fc_width) for scale in self.scales
@@ -86,6 +87,17 @@ class LesionEmbedder(nn.Module):
             for fc, scale in zip(self.scale_fcs, self.scales, strict=True)
         ]
         return functional.normalize(self.joint_fc(torch.cat(scales, dim=1)), dim=1)
+
+
+def _scales(channels: Sequence[int], maps: Sequence[str]) -> tuple[int, ...]:
+    """Which of a trunk's maps are read; an external trunk's have other names, so it is read whole."""
+    if len(channels) == len(MAPS):
+        return tuple(scale for scale, name in enumerate(MAPS) if name in maps)
+    if tuple(maps) != MAPS:
+        raise UsageError(
+            f"maps={','.join(maps)}: this trunk has {len(channels)} of its own."
+        )
+    return tuple(range(len(channels)))
 
 
 def choose_device() -> torch.device:

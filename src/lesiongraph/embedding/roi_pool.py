@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def roi_pool(maps: Tensor, windows: Tensor, size: int) -> Tensor:
@@ -34,13 +31,23 @@ def roi_pool(maps: Tensor, windows: Tensor, size: int) -> Tensor:
     Source: Sec. 4.3; Girshick, Fast R-CNN (2015), Sec. 2.1.
     """
     _check(maps, windows)
-    pooled: list[Tensor | None] = [None] * len(maps)
-    for (height, width), members in _same_size(windows).items():
-        crops = _crops(maps, windows, members, height, width)
-        grid = functional.adaptive_max_pool2d(crops, size)
-        for member, one in zip(members, grid, strict=True):
-            pooled[member] = one
-    return torch.stack([one for one in pooled if one is not None])
+    rows = _bin_cells(windows[:, 1], windows[:, 3], size)  # (B, size, a)
+    columns = _bin_cells(windows[:, 0], windows[:, 2], size)  # (B, size, b)
+    batch, channels, height, width = maps.shape
+    first = torch.arange(batch)[:, None] * height
+    rows, columns = rows.permute(2, 0, 1), columns.permute(2, 0, 1)  # (a, B, size), (b, B, size)
+    cells = (first + rows)[:, None, :, :, None] * width + columns[None, :, :, None]
+    # channels last: each cell is one run of memory, so all boxes of the batch are gathered in one go
+    flat = maps.permute(0, 2, 3, 1).reshape(-1, channels)
+    gathered = flat.index_select(0, cells.reshape(-1).to(maps.device))
+    grid = gathered.view(-1, batch * size * size * channels).amax(0)
+    return grid.view(batch, size, size, channels).permute(0, 3, 1, 2)
+
+
+def pool_boxes(maps: Tensor, boxes: Tensor | None, extents: Tensor, *, stride: int, size: int) -> Tensor:
+    """Max-pool boxes in patch px, or the whole patch where there are none (a `Pool`)."""
+    windows = whole_windows(extents) if boxes is None else box_windows(boxes, stride, extents)
+    return roi_pool(maps, windows, size)
 
 
 def box_windows(boxes: Tensor, stride: int, extents: Tensor) -> Tensor:
@@ -84,17 +91,11 @@ def _check(maps: Tensor, windows: Tensor) -> None:
         raise ValueError(f"window {windows[row].tolist()} is empty or outside a {height}×{width} map")
 
 
-def _same_size(windows: Tensor) -> dict[tuple[int, int], list[int]]:
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, (x0, y0, x1, y1) in enumerate(windows.tolist()):
-        groups[y1 - y0, x1 - x0].append(row)
-    return groups
-
-
-def _crops(maps: Tensor, windows: Tensor, members: list[int], height: int, width: int) -> Tensor:
-    if len(members) == len(maps) and (height, width) == tuple(maps.shape[2:]):
-        return maps
-    corners = windows[members, :2].tolist()
-    return torch.stack(
-        [maps[m, :, y : y + height, x : x + width] for m, (x, y) in zip(members, corners, strict=True)]
-    )
+def _bin_cells(start: Tensor, end: Tensor, size: int) -> Tensor:
+    """Cells (B, size, n) along one axis of each bin; a bin shorter than the longest repeats its last cell."""
+    bins = torch.arange(size)
+    length = (end - start)[:, None]
+    first = bins * length // size  # (B, size)
+    last = -(-(bins + 1) * length // size) - 1
+    reach = torch.arange(int((last - first).max()) + 1)
+    return start[:, None, None] + torch.minimum(first[..., None] + reach, last[..., None])

@@ -19,8 +19,8 @@ from lesiongraph.embedding.inputs import IntArray, LesionInputs
 from lesiongraph.embedding.loss import drop_unused_letters, sequence_loss
 from lesiongraph.embedding.model import TrainedEmbedder
 from lesiongraph.embedding.network import LesionEmbedder
-from lesiongraph.embedding.trunk import Trunk
-from lesiongraph.errors import NotEnoughDataError, WeightsError
+from lesiongraph.embedding.trunk import TrunkLike
+from lesiongraph.errors import NotEnoughDataError, UsageError, WeightsError
 from lesiongraph.recipe import EmbeddingRecipe
 
 CHECKPOINT_EVERY = 100
@@ -66,7 +66,7 @@ class _Phase:
 def train_embedder(
     inputs: LesionInputs,
     sampler: Sampler,
-    trunk: Trunk,
+    trunk: TrunkLike,
     recipe: EmbeddingRecipe,
     *,
     rng_seed: int = 0,
@@ -85,7 +85,7 @@ def train_embedder(
         `CachedLesions` (frozen trunk) or `PatchLesions` over the same `trunk` object.
     sampler : Sampler
         Its rows are rows of `inputs`.
-    trunk : Trunk
+    trunk : TrunkLike
         Trained in place where `recipe.train_trunk`.
     recipe : EmbeddingRecipe
     rng_seed : int
@@ -100,9 +100,13 @@ def train_embedder(
         If there are fewer than five lesions.
     FloatingPointError
         If the loss stops being finite.
+    UsageError
+        If `recipe.train_trunk` with a trunk that cannot learn.
 
     Source: Sec. 4.3, 6.1.
     """
+    if recipe.train_trunk and not isinstance(trunk, nn.Module):
+        raise UsageError(f"trunk {trunk.variant.name}: external trunks stay frozen; --set train_trunk=false.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng_seed)
         head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe).to(trunk.device)
@@ -143,7 +147,9 @@ def _run(
     if len(inputs) < 5:
         raise NotEnoughDataError("Training", "at least 5 lesions", len(inputs), "Mine more sources.")
     recipe = model.recipe
-    layers = nn.ModuleList([model.head, model.trunk] if recipe.train_trunk else [model.head])
+    layers = nn.ModuleList([model.head])
+    if recipe.train_trunk and isinstance(model.trunk, nn.Module):
+        layers.append(model.trunk)
     optimiser = torch.optim.SGD(
         layers.parameters(),
         lr=recipe.learning_rate,

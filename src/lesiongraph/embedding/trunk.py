@@ -1,14 +1,17 @@
-"""The convolutional trunk: VGG-16's stack at any width, giving the four maps of Fig. 4."""
+"""The trunk: what it must be able to do, and VGG-16's stack at any width, giving the four maps of Fig. 4."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lesiongraph.embedding.precision import inference_precision, single_precision
 from lesiongraph.recipe import ImagingRecipe
 
 CONVS_PER_STAGE = (2, 2, 3, 3, 3)  # VGG-16, "configuration D"
@@ -21,8 +24,68 @@ WINDOW_HU = (ImagingRecipe().window_low_hu, ImagingRecipe().window_high_hu)
 
 
 @dataclass(frozen=True)
+class MapScale:
+    """One map of a trunk, and what of it is pooled."""
+
+    name: str
+    channels: int
+    stride: int  # patch px a cell
+    whole: bool  # the whole patch is pooled, else the lesion's box
+
+
+class Variant(Protocol):
+    """What is stated of a trunk."""
+
+    @property
+    def name(self) -> str:
+        """A short name."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of its stages, for the record."""
+
+    @property
+    def scales(self) -> tuple[MapScale, ...]:
+        """The maps it gives, in order."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the maps; their sum is the length of the initial feature."""
+
+
+class TrunkLike(Protocol):
+    """A network that makes maps of patches; its preprocessing is inside (`Trunk`, `ExternalTrunk`)."""
+
+    @property
+    def variant(self) -> Variant:
+        """Name and maps."""
+
+    @property
+    def window_hu(self) -> tuple[float, float]:
+        """The HU it tells apart."""
+
+    @property
+    def origin(self) -> str:
+        """Where the weights came from, in words."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights; "" for untrained ones."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
+    def __call__(self, hu: Tensor, extents: Tensor | None = None) -> list[Tensor]:
+        """Return one map (B, C_i, h_i, w_i) a scale; `hu` (B, 3, H, W) is padded beyond `extents`."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return the weights by name."""
+
+
+@dataclass(frozen=True)
 class TrunkVariant:
-    """Every number in which one trunk differs from another."""
+    """Every number in which one VGG trunk differs from another."""
 
     name: str
     widths: tuple[int, int, int, int, int]  # channels of the five stages
@@ -32,10 +95,26 @@ class TrunkVariant:
         """Channels of the four maps; their sum is the length of the initial feature."""
         return self.widths[1:]
 
+    @property
+    def scales(self) -> tuple[MapScale, ...]:
+        """The four maps: three pool the lesion's box, the last the whole patch (Sec. 4.3)."""
+        parts = zip(MAP_NAMES, self.channels, MAP_STRIDES, strict=True)
+        return tuple(MapScale(*part, whole=part[0] == MAP_NAMES[-1]) for part in parts)
+
+    def multiply_adds(self, height: int, width: int) -> int:
+        """Count the multiply-adds of all convolutions on one patch."""
+        total, channels = 0, 3
+        for stage, (convs, out) in enumerate(zip(CONVS_PER_STAGE, self.widths, strict=True)):
+            for _ in range(convs):
+                total += 9 * channels * out * (height >> stage) * (width >> stage)
+                channels = out
+        return total
+
 
 VGG16 = TrunkVariant("vgg16", (64, 128, 256, 512, 512))
 NARROW = TrunkVariant("narrow", (16, 32, 64, 128, 128))
-TRUNK_VARIANTS = {variant.name: variant for variant in (VGG16, NARROW)}
+COMPACT = TrunkVariant("compact", (16, 32, 80, 208, 288))  # 1/8.2 of VGG-16's multiply-adds
+TRUNK_VARIANTS = {variant.name: variant for variant in (VGG16, NARROW, COMPACT)}
 
 
 class Trunk(nn.Module):
@@ -101,6 +180,8 @@ class Trunk(nn.Module):
         Returns
         -------
         list of Tensor (B, C_i, H // stride_i, W // stride_i)
+            In torch's inference mode bfloat16 where the processor multiplies it itself: about twice as fast,
+            the features' cosine with those in single precision above 0.999 (docs/adr/0014-bfloat16.md).
 
         Raises
         ------
@@ -113,18 +194,25 @@ class Trunk(nn.Module):
             raise ValueError(
                 f"expected patches (B, 3, ≥{MIN_PATCH_PX}, ≥{MIN_PATCH_PX}), got {tuple(hu.shape)}"
             )
-        masks = _stage_masks(extents, hu)
-        x = _masked(self.prepare(hu), masks[0])
+        padding = _Padding(extents, hu)
+        x = padding.blank(self.prepare(hu), 0)
         x = x.contiguous(memory_format=torch.channels_last)  # about a third faster on a CPU
+        with inference_precision(x.device):
+            return self._stages(x, padding)
+
+    def _stages(self, x: Tensor, padding: _Padding) -> list[Tensor]:
         maps: list[Tensor] = []
         stage = 0
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(x)
                 stage += 1
-                x = _masked(layer(x), masks[stage])
+                x = padding.blank(layer(x), stage)
             elif isinstance(layer, nn.Conv2d):
-                x = _masked(functional.relu(layer(x)), masks[stage])
+                # the first layer sees HU: bfloat16 would round tissue to 4 HU
+                precision = single_precision(x.device) if layer is self.features[0] else nullcontext()
+                with precision:
+                    x = padding.blank(_relu(layer(x)), stage)
         return [*maps[1:], x]
 
 
@@ -152,19 +240,36 @@ def _conv(channels: int, width: int) -> nn.Conv2d:
     return conv
 
 
-def _stage_masks(extents: Tensor | None, hu: Tensor) -> list[Tensor | None]:
-    """One mask (B, 1, H_s, W_s) of true cells for each of the five stages, None where nothing is padded."""
-    height, width = hu.shape[2:]
-    if extents is None or bool((extents == torch.tensor([height, width])).all()):
-        return [None] * len(CONVS_PER_STAGE)
-    masks: list[Tensor | None] = []
-    for stage in range(len(CONVS_PER_STAGE)):
-        true = map_extents(extents, 2**stage).to(hu.device)
-        rows = torch.arange(height >> stage, device=hu.device) < true[:, :1]
-        columns = torch.arange(width >> stage, device=hu.device) < true[:, 1:]
-        masks.append((rows[:, None, :, None] & columns[:, None, None, :]).to(hu.dtype))
-    return masks
+def _relu(x: Tensor) -> Tensor:
+    """ReLU; where nothing is learnt it overwrites its input, which saves memory traffic."""
+    return functional.relu(x) if torch.is_grad_enabled() else functional.relu_(x)
 
 
-def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else x * mask
+class _Padding:
+    """What lies beyond each patch's true extent in a padded batch, at each of the five stages."""
+
+    def __init__(self, extents: Tensor | None, hu: Tensor) -> None:
+        whole = extents is None or bool((extents == torch.tensor(hu.shape[2:])).all())
+        self._extents = None if whole else extents
+
+    def blank(self, x: Tensor, stage: int) -> Tensor:
+        """Return x with zeros beyond the true extents; in place where nothing is learnt."""
+        if self._extents is None:
+            return x
+        true = map_extents(self._extents, 2**stage)
+        if torch.is_grad_enabled():
+            return x * self._mask(x, true)
+        # only the strips in which some patch has ended are touched
+        rows, columns = (int(side) for side in true.amin(0))
+        mask = self._mask(x, true)
+        x[:, :, rows:] *= mask[:, :, rows:]
+        x[:, :, :rows, columns:] *= mask[:, :, :rows, columns:]
+        return x
+
+    @staticmethod
+    def _mask(x: Tensor, true: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        true = true.to(x.device)
+        rows = torch.arange(height, device=x.device) < true[:, :1]
+        columns = torch.arange(width, device=x.device) < true[:, 1:]
+        return (rows[:, None, :, None] & columns[:, None, None, :]).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Trunk weights: the packaged narrow trunk, VGG-16 from a file or downloaded once; never random unasked."""
+"""Trunk weights: the packaged small trunks, VGG-16 from a file or downloaded once; never random unasked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lesiongraph.embedding.network import choose_device
-from lesiongraph.embedding.trunk import TRUNK_VARIANTS, VGG16, Trunk, TrunkVariant
+from lesiongraph.embedding.trunk import COMPACT, NARROW, TRUNK_VARIANTS, VGG16, Trunk, TrunkVariant
 from lesiongraph.errors import UsageError, WeightsError
 
 WEIGHTS_ENV = "LESIONGRAPH_VGG16_WEIGHTS"
@@ -27,6 +27,7 @@ VGG16_URL = "https://download.pytorch.org/models/vgg16_features-amdegroot-88682a
 VGG16_SHA256_PREFIX = "88682ab5"
 CACHED_NAME = "vgg16_imagenet_features_88682ab5.safetensors"
 SILENCE_S = 30.0
+PACKAGED = (NARROW.name, COMPACT.name)
 NEXT_STEP = (
     f"Pass the path of a VGG-16 weights file (.safetensors or .pth with torchvision's key names), set "
     f"{WEIGHTS_ENV} to it, allow the one-time download, or ask for untrained weights with init='scratch'."
@@ -45,9 +46,9 @@ def load_trunk(
 
     Parameters
     ----------
-    name : {"vgg16", "narrow"}
+    name : {"vgg16", "narrow", "compact"}
     path : path, optional
-        Weights file; without it the packaged file (narrow) or `load_vgg16`'s search (vgg16).
+        Weights file; without it the packaged file (narrow, compact) or `load_vgg16`'s search (vgg16).
     init : "scratch", optional
         Ask for untrained weights.
     rng_seed : int
@@ -70,22 +71,26 @@ def load_trunk(
             return Trunk(TRUNK_VARIANTS[name]).to(choose_device()).eval()
     if name == "vgg16":
         return load_vgg16(path, download=download)
-    return load_narrow(path)
+    return _load_packaged(TRUNK_VARIANTS[name], path)
 
 
 def load_narrow(path: Path | str | None = None) -> Trunk:
     """Return the narrow trunk: the packaged weights, or those of `path`."""
-    variant = TRUNK_VARIANTS["narrow"]
-    if path is not None:
-        return _load(variant, Path(path), str(path))
-    with resources.as_file(_packaged_narrow()) as file:
-        return _load(variant, file, "packaged narrow trunk, distilled from VGG-16")
+    return _load_packaged(NARROW, path)
+
+
+def load_compact(path: Path | str | None = None) -> Trunk:
+    """Return the compact trunk: the packaged weights, or those of `path`."""
+    return _load_packaged(COMPACT, path)
 
 
 def packaged_trunk_info() -> dict[str, str]:
     """Return name and sha256 of each trunk weights file that ships with the package."""
-    with resources.as_file(_packaged_narrow()) as file:
-        return {"trunk narrow": file_sha256(file)}
+    found = {}
+    for name in PACKAGED:
+        with resources.as_file(_packaged(name)) as file:
+            found[f"trunk {name}"] = file_sha256(file)
+    return found
 
 
 def load_vgg16(path: Path | str | None = None, *, download: bool = True) -> Trunk:
@@ -233,8 +238,15 @@ def read_metadata(path: Path) -> dict[str, str]:
         ) from error
 
 
-def _packaged_narrow() -> Traversable:
-    return resources.files("lesiongraph.embedding") / "weights" / "narrow_trunk.safetensors"
+def _load_packaged(variant: TrunkVariant, path: Path | str | None) -> Trunk:
+    if path is not None:
+        return _load(variant, Path(path), str(path))
+    with resources.as_file(_packaged(variant.name)) as file:
+        return _load(variant, file, f"packaged {variant.name} trunk, distilled from VGG-16")
+
+
+def _packaged(name: str) -> Traversable:
+    return resources.files("lesiongraph.embedding") / "weights" / f"{name}_trunk.safetensors"
 
 
 def _cache_dir() -> Path:

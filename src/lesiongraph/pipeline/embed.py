@@ -73,7 +73,7 @@ def _embed_all(
             init = "scratch" if about["trunk_origin"] == "scratch" else "imagenet"
             trunk = open_trunk(recipe.trunk, report, vgg16=vgg16, init=init)
             model = TrainedEmbedder.load(path, trunk)
-            features = ensure_features(workspace, patches, trunk, recipe.roi_size, progress)
+            features = ensure_features(workspace, patches, trunk, recipe.roi_size, progress, pool=recipe.pool)
         vectors = embed_with(model, patches, features, progress)
         with workspace.write("embedding", key) as out:
             origin = {"model": workspace.key("model"), "trunk": recipe.trunk, "dimensions": vectors.shape[1]}
@@ -89,6 +89,6 @@ def embed_with(
     inputs = (
         CachedLesions(features.maps)
         if features is not None
-        else PatchLesions(PatchRows(patches), model.trunk, model.recipe.roi_size)
+        else PatchLesions(PatchRows(patches), model.trunk, model.recipe.roi_size, model.recipe.pool)
     )
     return embed_lesions(model, inputs, progress=lambda done, total: progress("embed", done, total))

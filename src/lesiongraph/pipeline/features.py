@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesiongraph.embedding import Trunk, initial_from_maps, load_trunk, map_shapes, pooled_maps
+from lesiongraph.embedding import (
+    TrunkLike,
+    initial_from_maps,
+    is_external,
+    load_external,
+    load_trunk,
+    map_shapes,
+    pooled_maps,
+)
 from lesiongraph.errors import UsageError
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.progress import Progress, silent
@@ -22,21 +30,34 @@ class Features:
 
     lesion_ids: list[str]
     initial: np.ndarray  # (N, ΣC_i) float32
-    maps: list[np.ndarray]  # four arrays (N, C_i, s, s) float16, memory-mapped
+    maps: list[np.ndarray]  # one array (N, C_i, s, s) float16 a scale, memory-mapped
 
 
-def open_trunk(name: str, report: RunReport, *, vgg16: Path | None = None, init: str = "imagenet") -> Trunk:
+def open_trunk(
+    name: str, report: RunReport, *, vgg16: Path | None = None, init: str = "imagenet"
+) -> TrunkLike:
     """Return a trunk and say in the report which weights it has.
+
+    Parameters
+    ----------
+    name : str
+        vgg16, compact, narrow, an exported program (FILE.pt2, FILE.pt) or module:function (docs/trunks.md).
+    report : RunReport
+    vgg16 : path, optional
+        VGG-16's weights.
+    init : {"imagenet", "scratch"}
 
     Raises
     ------
     UsageError
-        If `init` is neither "imagenet" nor "scratch".
+        If `init` is neither "imagenet" nor "scratch", or "scratch" is asked of an external trunk.
     WeightsError
         If the weights are absent or damaged: never random weights unasked.
     """
     if init not in ("imagenet", "scratch"):
         raise UsageError(f"--init {init}: expected imagenet or scratch.")
+    if is_external(name):
+        return _open_external(name, report, init)
     trunk = load_trunk(
         name, vgg16 if name == "vgg16" else None, init="scratch" if init == "scratch" else None
     )
@@ -46,15 +67,25 @@ def open_trunk(name: str, report: RunReport, *, vgg16: Path | None = None, init:
     return trunk
 
 
+def _open_external(name: str, report: RunReport, init: str) -> TrunkLike:
+    if init == "scratch":
+        raise UsageError(f"--init scratch: {name} is an external trunk and brings its weights.")
+    trunk = load_external(name)
+    report.weights.append({"name": f"trunk {trunk.variant.name}: {trunk.origin}", "sha256": trunk.sha256})
+    return trunk
+
+
 def ensure_features(
     workspace: Workspace,
     patches: PatchStore,
-    trunk: Trunk,
+    trunk: TrunkLike,
     roi_size: int,
     progress: Progress = silent,
+    *,
+    pool: str = "roi_pool",
 ) -> Features:
     """Return pooled maps and initial features, computing them where patches or trunk are new."""
-    key = fingerprint(workspace.key("patches"), trunk.sha256 or "scratch", trunk.variant.name, roi_size)
+    key = fingerprint(workspace.key("patches"), trunk.sha256 or "scratch", trunk.variant.name, roi_size, pool)
     if not workspace.is_current("initial", key):
         with workspace.write("initial", key) as folder:
             out = [
@@ -66,6 +97,7 @@ def ensure_features(
                 trunk,
                 out=out,
                 roi_size=roi_size,
+                pool=pool,
                 progress=lambda done, _total: progress("trunk features", done, len(patches)),
             )
             vectors = initial_from_maps(out)
@@ -79,7 +111,7 @@ def ensure_features(
     return Features(
         lesion_ids=list(folder.read_table("ids").lesion_id),
         initial=np.asarray(folder.read_array("vectors")),
-        maps=[folder.read_array(f"map{i}") for i in range(4)],
+        maps=[folder.read_array(f"map{i}") for i in range(len(trunk.variant.scales))],
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesiongraph.embedding import Checkpointing, Trunk
+from lesiongraph.embedding import Checkpointing, TrunkLike
 from lesiongraph.errors import NotEnoughDataError
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.catalogue import kept_lesions
@@ -59,7 +59,7 @@ class Experiment:
     runs_done: int = field(default=0, init=False)  # trainings this call did itself
 
     @cached_property
-    def trunk(self) -> Trunk:
+    def trunk(self) -> TrunkLike:
         """The trunk before any training."""
         return open_trunk(self.recipe.embedding.trunk, self.report, vgg16=self.vgg16, init=self.init)
 
@@ -71,8 +71,10 @@ class Experiment:
     @cached_property
     def features(self) -> Features:
         """Pooled maps and initial features, computed once for all rows and seeds."""
-        roi_size = self.recipe.embedding.roi_size
-        return ensure_features(self.workspace, self.patches, self.trunk, roi_size, self.progress)
+        recipe = self.recipe.embedding
+        return ensure_features(
+            self.workspace, self.patches, self.trunk, recipe.roi_size, self.progress, pool=recipe.pool
+        )
 
     @cached_property
     def instances(self) -> pd.Series | None:
@@ -103,7 +105,7 @@ class Experiment:
         """Return the name of the stage that keeps one row's result of one random seed."""
         return f"{kind}_{self.recipe.name}_{row.slug}_{rng_seed}"
 
-    def fresh_trunk(self, recipe: EmbeddingRecipe) -> Trunk:
+    def fresh_trunk(self, recipe: EmbeddingRecipe) -> TrunkLike:
         """Return the trunk to train with: one that learns must not be the one the others start from."""
         if not recipe.train_trunk:
             return self.trunk

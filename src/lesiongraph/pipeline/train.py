@@ -60,7 +60,9 @@ def train(
         )  # fmt: skip
         report.already_done = workspace.is_current("model", key)
         if not report.already_done:
-            features = ensure_features(workspace, patches, trunk, recipe.embedding.roi_size, progress)
+            features = ensure_features(
+                workspace, patches, trunk, recipe.embedding.roi_size, progress, pool=recipe.embedding.pool
+            )
             run = start_run(workspace, recipe.embedding, patches, features, progress)
             checkpoint = Checkpointing(workspace.scratch(f"training-{key}"))
             checkpoint.folder.mkdir(exist_ok=True)

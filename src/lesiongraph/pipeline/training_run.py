@@ -18,7 +18,7 @@ from lesiongraph.embedding import (
     PatchLesions,
     PatchLike,
     TrainedEmbedder,
-    Trunk,
+    TrunkLike,
     refine,
     train_embedder,
 )
@@ -53,7 +53,7 @@ class TrainingRun:
     counts: Counter[str] = field(default_factory=Counter)
     details: dict[str, Any] = field(default_factory=dict)
 
-    def train(self, trunk: Trunk, rng_seed: int, checkpoint: Checkpointing) -> TrainedEmbedder:
+    def train(self, trunk: TrunkLike, rng_seed: int, checkpoint: Checkpointing) -> TrainedEmbedder:
         """Train on the initial pseudo-labels, then refine on those of the learned embedding."""
         # numpy's BLAS threads would spin against torch's: ten times slower on two cores
         with threadpool_limits(limits=1, user_api="blas"):
@@ -79,7 +79,7 @@ class TrainingRun:
         folder.write_table("training_set", took_part[["patient_id", "subset"]].drop_duplicates())
         folder.write_table("sequences", pd.DataFrame(ids[drawn], columns=list("ABCDE")))
 
-    def _train(self, trunk: Trunk, rng_seed: int, checkpoint: Checkpointing) -> TrainedEmbedder:
+    def _train(self, trunk: TrunkLike, rng_seed: int, checkpoint: Checkpointing) -> TrainedEmbedder:
         self.counts.update(self.data.counts())
         inputs = self._inputs(trunk)
         model = train_embedder(
@@ -94,10 +94,11 @@ class TrainingRun:
             )  # fmt: skip
         return model
 
-    def _inputs(self, trunk: Trunk) -> LesionInputs:
+    def _inputs(self, trunk: TrunkLike) -> LesionInputs:
         if not self.recipe.train_trunk:
             return CachedLesions(self.features.maps, self.data.pool)
-        return PatchLesions(_Chosen(PatchRows(self.patches), self.data.pool), trunk, self.recipe.roi_size)
+        chosen = _Chosen(PatchRows(self.patches), self.data.pool)
+        return PatchLesions(chosen, trunk, self.recipe.roi_size, self.recipe.pool)
 
     def _relabel(self, model: TrainedEmbedder) -> SequenceSampler:
         """Label the pool again by the learned embedding."""
