@@ -76,6 +76,8 @@ def test_a_hard_hospital_says_so_and_is_not_mixed_with_a_plain_one(tmp_path: Pat
     generate_hospital(tmp_path / "out", 1, SEED, rows=64, workers=1, difficulty="hard")
     settings = json.loads((tmp_path / "out" / "truth" / "hospital.json").read_text())
     assert (settings["difficulty"], settings["difficulty_version"]) == ("hard", HARD.version)
+    # Frozen with version 1: code that changes this draws another hospital and has to raise the version.
+    assert _digest((tmp_path / "out" / "truth" / "truth.csv").read_bytes()) == "da08bd047737584e"
     with pytest.raises(UsageError, match="expected a hospital of"):
         generate_hospital(tmp_path / "out", 1, SEED, rows=64, workers=1)
 

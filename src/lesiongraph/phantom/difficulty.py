@@ -2,7 +2,7 @@
 
 The hard numbers were chosen so that the type errors of the location and of the raw feature come near the
 paper's (22 and 15 %, Table 1), looking at those two rows and at CALIBRATION_SEEDS alone; docs/phantom.md.
-They are still being calibrated.
+They are frozen: another number is another version.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ HARD = Difficulty(
     placement_tries=40,
     own_places=True,
 )
-CALIBRATION_SEEDS = (1001, 1002, 1003, 7001, 7002, 7003, 7004)  # what the hard numbers were chosen on
+CALIBRATION_SEEDS = (77, 1001, 1002, 1003, 7001, 7002, 7003, 7004)  # what the hard numbers were chosen on
 EVALUATION_SEEDS = (2101, 2102, 2103)  # never looked at before the numbers were frozen: results are of these
 TRAINING_SEEDS = (3101, 3102)  # what shipped weights may learn from
 DIFFICULTIES = {difficulty.name: difficulty for difficulty in (PLAIN, HARD)}
