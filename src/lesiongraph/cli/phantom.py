@@ -22,6 +22,9 @@ def phantom(
     seed: SeedOption = 0,
     rows: Annotated[int, typer.Option("--rows", min=64, help="Rows and columns of a slice.")] = 256,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+    difficulty: Annotated[
+        str, typer.Option("--difficulty", help="plain, or hard: calibrated to the paper's baselines.")
+    ] = "plain",
     json: JsonFlag = False,
 ) -> None:
     """Write a synthetic hospital as DICOM.
@@ -32,5 +35,7 @@ def phantom(
     from lesiongraph.pipeline.phantom import write_phantom
 
     with progress() as callback:
-        report = write_phantom(out, patients, seed, rows=rows, workers=workers, progress=callback)
+        report = write_phantom(
+            out, patients, seed, rows=rows, workers=workers, difficulty=difficulty, progress=callback
+        )
     show_report(report, json, str(out))

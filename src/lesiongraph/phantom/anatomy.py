@@ -73,6 +73,8 @@ class Anatomy:
     muscle: float  # scale of the muscles
     breast_mm: float
     diaphragm_mm: float  # how far the domes stand below (+) or above (-) the template's
+    spread: float = 1.0  # how far organs stray from their usual place; 1 in the plain hospital
+    node_spread: float = 1.0  # and how far nodes do
 
     @property
     def height_mm(self) -> float:
@@ -108,12 +110,16 @@ class Anatomy:
         return np.random.default_rng([self.seed, zlib.crc32(purpose.encode())])
 
 
-def sample_anatomy(rng: np.random.Generator) -> Anatomy:
+def sample_anatomy(rng: np.random.Generator, *, spread: float = 1.0, node_spread: float = 1.0) -> Anatomy:
     """Draw one adult.
 
     Parameters
     ----------
     rng : numpy.random.Generator
+    spread : float
+        How much heights, domes, organs and fat differ between patients; 1 in the plain hospital.
+    node_spread : float
+        How far nodes and deposits scatter about their stations; 1 in the plain hospital.
 
     Returns
     -------
@@ -122,9 +128,11 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
     """
     sex = "M" if rng.random() < 0.55 else "F"
     stature = rng.normal(1.04, 0.035) if sex == "M" else rng.normal(0.96, 0.035)
-    stretches = np.clip(rng.normal(1.0, _STRETCH_STD), 0.85, 1.15) * np.clip(stature, 0.86, 1.16)
+    stretches = np.clip(rng.normal(1.0, spread * np.array(_STRETCH_STD)), 0.85, 1.15) * np.clip(
+        stature, 0.86, 1.16
+    )
     borders = np.concatenate([[0.0], np.cumsum(np.diff(_BORDERS) * stretches)])
-    fat = float(np.clip(rng.lognormal(np.log(15 if sex == "M" else 20), 0.5), 4, 48))
+    fat = float(np.clip(rng.lognormal(np.log(15 if sex == "M" else 20), 0.5 * spread), 4, 48))
     return Anatomy(
         seed=int(rng.integers(2**31)),
         sex=sex,
@@ -136,5 +144,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
         visceral=float(np.clip(rng.beta(2, 2.5) * 0.6 + fat / 90, 0.02, 1.0)),
         muscle=float(np.clip(rng.normal(1.0 if sex == "M" else 0.88, 0.1), 0.65, 1.25)),
         breast_mm=float(rng.uniform(22, 60)) if sex == "F" else float(rng.uniform(0, 8)),
-        diaphragm_mm=float(rng.normal(0, 9)),
+        diaphragm_mm=float(rng.normal(0, 9 * spread)),
+        spread=spread,
+        node_spread=node_spread,
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesiongraph.errors import DiskFullError, UsageError, WorkspaceBusyError
+from lesiongraph.phantom.difficulty import PLAIN, Difficulty, difficulty_named
 from lesiongraph.phantom.patient import PatientTask, make_patient
 from lesiongraph.phantom.truth import README, merge_tables
 from lesiongraph.processes import worker_pool
@@ -58,6 +59,7 @@ def generate_hospital(
     *,
     rows: int = 256,
     workers: int = 2,
+    difficulty: str = PLAIN.name,
     progress: Progress | None = None,
 ) -> dict[str, int]:
     """Write a synthetic hospital: `out/dicom` for mining, `out/truth` for scoring only.
@@ -74,6 +76,8 @@ def generate_hospital(
         Image matrix (square), px.
     workers
         Processes; 1 works in this process.
+    difficulty
+        "plain", or "hard": calibrated so that neither place nor raw appearance tells the type easily.
     progress
         Called with the stage's name, patients done and patients in all.
 
@@ -93,12 +97,13 @@ def generate_hospital(
         If the disk fills up; finished patients stay, the one under way is removed.
     """
     _check(patients, rng_seed, rows, workers)
+    level = difficulty_named(difficulty)
     folders = _Folders(Path(out))
     with _clear_disk_full(folders.out):
-        _claim(folders, patients, rng_seed, rows)
+        _claim(folders, patients, _settings(rng_seed, rows, level))
         with _alone(folders):
             shutil.rmtree(folders.unfinished, ignore_errors=True)
-            tasks = [PatientTask(folders.out, index, rng_seed, rows) for index in range(patients)]
+            tasks = [PatientTask(folders.out, index, rng_seed, rows, level) for index in range(patients)]
             try:
                 _make_all(tasks, workers, progress)
             finally:
@@ -152,9 +157,16 @@ def _check(patients: int, rng_seed: int, rows: int, workers: int) -> None:
             )
 
 
-def _claim(folders: _Folders, patients: int, rng_seed: int, rows: int) -> None:
+def _settings(rng_seed: int, rows: int, difficulty: Difficulty) -> dict[str, int | str]:
+    """Return what makes two hospitals the same one."""
+    settings: dict[str, int | str] = {"layout_version": LAYOUT_VERSION, "rng_seed": rng_seed, "rows": rows}
+    if difficulty is not PLAIN:
+        settings |= {"difficulty": difficulty.name, "difficulty_version": difficulty.version}
+    return settings
+
+
+def _claim(folders: _Folders, patients: int, wanted: dict[str, int | str]) -> None:
     """Make the folder ours, or make sure that it is: never mix two hospitals, never touch other files."""
-    wanted = {"layout_version": LAYOUT_VERSION, "rng_seed": rng_seed, "rows": rows}
     if folders.settings.exists():
         found = json.loads(folders.settings.read_text(encoding="utf-8"))
         if found != wanted:

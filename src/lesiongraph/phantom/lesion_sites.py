@@ -39,6 +39,13 @@ def _in_patient(anatomy: Anatomy, x: float, y: float, z: float) -> Doubles:
     return np.array([x * anatomy.width, y * anatomy.depth, float(anatomy.patient_z(z))])
 
 
+def _near(
+    anatomy: Anatomy, centre: tuple[float, ...], spread: tuple[float, ...], rng: np.random.Generator
+) -> Doubles:
+    """Draw a point about a place of the template; in a hard hospital it lies farther from it."""
+    return _in_patient(anatomy, *rng.normal(centre, anatomy.node_spread * np.array(spread)))
+
+
 def _cavity_radius(anatomy: Anatomy, point: Doubles) -> float:
     return float(cavity_outline(anatomy, point[2:3]).radius_at(point[:1], point[1:2])[0])
 
@@ -112,7 +119,7 @@ _NODES = (
 def _mediastinum(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
     del half_mm
     name, centre, spread, _ = _NODES[int(rng.choice(len(_NODES), p=_shares(_NODES)))]
-    point = _in_patient(anatomy, *(rng.normal(centre, spread)))
+    point = _near(anatomy, centre, spread, rng)
     look = "necrotic" if rng.random() < 0.12 else "solid"
     return Site(name, point, look, float(rng.normal(8, 16)), flatness=0.68, roughness=(0.02, 0.12))
 
@@ -178,7 +185,7 @@ def _abdomen(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site
     name, centre, spread, _ = _ABDOMEN[int(rng.choice(len(_ABDOMEN), p=_shares(_ABDOMEN)))]
     point = np.zeros(3)
     for _ in range(_TRIES):
-        point = _in_patient(anatomy, *rng.normal(centre, spread))
+        point = _near(anatomy, centre, spread, rng)
         reach = 0.98 - min(0.3, half_mm / 300)
         if _cavity_radius(anatomy, point) < reach:
             break
@@ -208,7 +215,7 @@ _PELVIS = (
 def _pelvis(anatomy: Anatomy, half_mm: float, rng: np.random.Generator) -> Site:
     del half_mm
     name, centre, spread, _ = _PELVIS[int(rng.choice(len(_PELVIS), p=_shares(_PELVIS)))]
-    point = _in_patient(anatomy, *rng.normal(centre, spread))
+    point = _near(anatomy, centre, spread, rng)
     cystic = 0.5 if "adnexa" in name else 0.08
     look = str(rng.choice(["solid", "necrotic", "cyst"], p=[0.86 - cystic, 0.14, cystic]))
     return Site(name, point, look, float(rng.normal(4, 18)), flatness=0.74)

@@ -29,8 +29,9 @@ def _jitter(
     anatomy: Anatomy, organ: str, spread_mm: float, grow_std: float
 ) -> tuple[float, float, float, float]:
     rng = anatomy.rng(organ)
-    dx, dy, dz = rng.normal(0, spread_mm, 3)
-    return float(dx), float(dy), float(dz), float(np.clip(rng.normal(1, grow_std), 0.7, 1.35))
+    dx, dy, dz = rng.normal(0, spread_mm * anatomy.spread, 3)
+    grow = np.clip(rng.normal(1, grow_std * anatomy.spread), 0.7, 1.35)
+    return float(dx), float(dy), float(dz), float(grow)
 
 
 def _part(

@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from lesiongraph.phantom.anatomy import Anatomy, sample_anatomy
+from lesiongraph.phantom.belonging import belongs
 from lesiongraph.phantom.dicom import (
     PatientRecord,
     SeriesGeometry,
@@ -19,6 +20,7 @@ from lesiongraph.phantom.dicom import (
     outside_circle,
     write_series,
 )
+from lesiongraph.phantom.difficulty import PLAIN, Difficulty
 from lesiongraph.phantom.lesions import PhantomLesion, place_lesion
 from lesiongraph.phantom.population import LesionCourse, PatientPlan, Visit, plan_patient
 from lesiongraph.phantom.reading import SeriesOnDisk, StudyToRead, read_study
@@ -34,7 +36,6 @@ MOST_THIN_SLICES = 400  # … but for some that were planned thin
 THIN_BELOW_MM = 2.0
 KEEP_THIN_PROBABILITY = 0.15
 WIDEST_INTERVAL_MM = 5.0
-PLACEMENT_TRIES = 6
 TRANSFER_SYNTAXES = {
     str(ExplicitVRLittleEndian): 0.85,
     str(RLELossless): 0.05,
@@ -47,7 +48,7 @@ FOOT_FIRST_PROBABILITY = 0.2
 SCRAMBLED_NAMES_PROBABILITY = 0.3
 
 # Streams of random numbers within a patient: adding a draw to one leaves the others as they are.
-ANATOMY, PLACEMENT, SHAPE, SCAN, NOISE, STYLE, READING = range(10, 17)
+ANATOMY, PLACEMENT, SHAPE, SCAN, NOISE, STYLE, READING, PROTOCOL, KINSHIP = range(10, 19)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class PatientTask:
     index: int
     rng_seed: int
     rows: int
+    difficulty: Difficulty = PLAIN
 
     @property
     def patient_id(self) -> str:
@@ -84,6 +86,11 @@ class PatientTask:
         """Whether the patient is finished: the folder is moved into place last."""
         return self.folder.is_dir()
 
+    def anatomy(self) -> Anatomy:
+        """Return the patient's anatomy, the same in every study."""
+        level = self.difficulty
+        return sample_anatomy(self.rng(ANATOMY), spread=level.anatomy_spread, node_spread=level.node_spread)
+
     def rng(self, *stream: int) -> np.random.Generator:
         """Return the generator of one stream of this patient."""
         return np.random.default_rng([self.rng_seed, self.index, *stream])
@@ -94,8 +101,8 @@ def make_patient(task: PatientTask) -> None:
     part = task.out / "unfinished.part" / task.patient_id
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    plan = plan_patient(task.index, task.rng_seed)
-    anatomy = sample_anatomy(task.rng(ANATOMY))
+    plan = plan_patient(task.index, task.rng_seed, task.difficulty)
+    anatomy = task.anatomy()
     lesions = _place_lesions(task, plan, anatomy)
     truth: list[TruthRow] = []
     slices: list[SliceRow] = []
@@ -117,12 +124,32 @@ def _place_lesions(
     placed: list[tuple[LesionCourse, PhantomLesion]] = []
     for course in plan.lesions:
         rng = task.rng(PLACEMENT, course.identity)
-        for _ in range(PLACEMENT_TRIES):
+        for _ in range(task.difficulty.placement_tries):
             lesion = place_lesion(anatomy, course.type, course.long_axis_mm, course.identity, rng)
-            if not any(_touch(lesion, other) for _, other in placed):
+            free = not any(_touch(lesion, other) for _, other in placed)
+            if free and (not task.difficulty.own_places or belongs(anatomy, lesion)):
                 break
-        placed.append((course, lesion))
+        placed.append((course, _like_kin(task, lesion, placed)))
     return placed
+
+
+def _like_kin(
+    task: PatientTask, lesion: PhantomLesion, placed: Sequence[tuple[LesionCourse, PhantomLesion]]
+) -> PhantomLesion:
+    """Give a lesion the look of the patient's first of its type: metastases of one primary resemble it."""
+    kin = next((other for _, other in placed if other.type == lesion.type), None)
+    rng = task.rng(KINSHIP, lesion.identity)
+    if kin is None or rng.random() >= task.difficulty.kinship:
+        return lesion
+    return replace(
+        lesion,
+        look=kin.look,
+        contrast_hu=kin.contrast_hu + float(rng.normal(0, 4)),
+        roughness=kin.roughness,
+        spiculation=kin.spiculation,
+        texture_hu=kin.texture_hu,
+        core=kin.core,
+    )
 
 
 def _touch(one: PhantomLesion, other: PhantomLesion) -> bool:
@@ -199,10 +226,10 @@ def _study_record(task: PatientTask, plan: PatientPlan, anatomy: Anatomy, visit:
 def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> list[ScanPlan]:
     """Plan the study's one or two series; the second repeats the first another way."""
     rng = task.rng(SCAN, visit.number, len(REGIONS))
-    first = _modest(_choose_scan(task, body, visit), rng)
+    first = _modest(_as_usual(task, body[0], _choose_scan(task, body, visit), visit), rng)
     if visit.series == 1:
         return [first]
-    other = sample_scan(body[0], rng, rows=task.rows, region=first.region)
+    other = _sample_scan(task, body[0], rng, first.region)
     # The same patient on the same table: only the reconstruction, the interval and the phase differ.
     second = replace(
         first,
@@ -214,11 +241,30 @@ def _plan_scans(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], vi
     return [first, _modest(second, rng)]
 
 
+def _as_usual(task: PatientTask, anatomy: Anatomy, scan: ScanPlan, visit: Visit) -> ScanPlan:
+    """Scan as the patient is usually scanned: a follow-up mostly repeats the protocol before it."""
+    if task.rng(PROTOCOL, visit.number).random() >= task.difficulty.usual_protocol_share:
+        return scan
+    usual = _sample_scan(task, anatomy, task.rng(PROTOCOL), scan.region)
+    return replace(
+        scan,
+        slice_interval_mm=usual.slice_interval_mm,
+        contrast_phase=usual.contrast_phase,
+        noise_hu=usual.noise_hu,
+        kernel=usual.kernel,
+        oral_contrast=usual.oral_contrast,
+    )
+
+
+def _sample_scan(task: PatientTask, anatomy: Anatomy, rng: np.random.Generator, region: str) -> ScanPlan:
+    return sample_scan(anatomy, rng, rows=task.rows, region=region, difficulty=task.difficulty)
+
+
 def _choose_scan(task: PatientTask, body: tuple[Anatomy, list[PhantomLesion]], visit: Visit) -> ScanPlan:
     anatomy, lesions = body
     heights = np.array([lesion.centre_mm[2] for lesion in lesions])
     scans = [
-        sample_scan(anatomy, task.rng(SCAN, visit.number, k), rows=task.rows, region=region)
+        _sample_scan(task, anatomy, task.rng(SCAN, visit.number, k), region)
         for k, region in enumerate(REGIONS)
     ]
     shown = [

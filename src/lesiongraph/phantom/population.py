@@ -13,6 +13,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from lesiongraph.lesion import LESION_TYPES
+from lesiongraph.phantom.difficulty import PLAIN, Difficulty
 
 # Split 2, typed rows (n = 2,618): 116, 374, 353, 233, 1141, 100, 118, 183.
 TYPE_FRACTIONS = dict(
@@ -37,10 +38,6 @@ STUDY_COUNTS = (1954, 704, 371, 243, 166, 106, 64, 44, 30, 22, 56)
 # Two lesions of one patient share their type in 58.5 % of pairs (split 2). Drawn from a common primary with
 # probability p each, they do so with p² + (1 − p²) Σ f² = 0.585, hence p = 0.66.
 SAME_TYPE_PROBABILITY = 0.66
-# More a patient than DeepLesion's 7.4 marks in 2.4 studies would need: a hospital of forty patients
-# would otherwise show its seeds only a few types.
-LESION_COUNTS = {4: 0.1, 5: 0.15, 6: 0.2, 7: 0.2, 8: 0.15, 9: 0.1, 10: 0.1}
-LABEL_BLOCK, LABELLED_OF_BLOCK = 5, 3  # three patients of five carry coded sites
 GSPS_FRACTION = 5  # one study in five is filed as GSPS
 TWO_SERIES_PROBABILITY = 0.15
 SECOND_READER_PROBABILITY = 0.1
@@ -107,8 +104,8 @@ class PatientPlan:
     lesions: tuple[LesionCourse, ...]
 
 
-def plan_patient(index: int, rng_seed: int) -> PatientPlan:
-    """Plan one patient; depends on the two numbers alone, not on how many patients there are.
+def plan_patient(index: int, rng_seed: int, difficulty: Difficulty = PLAIN) -> PatientPlan:
+    """Plan one patient; depends on what is given alone, not on how many patients there are.
 
     Parameters
     ----------
@@ -116,24 +113,27 @@ def plan_patient(index: int, rng_seed: int) -> PatientPlan:
         Position in the hospital, from 0.
     rng_seed
         The hospital's random seed, 0 or more.
+    difficulty
+        How many lesions a patient has, and how many patients are labelled.
     """
     rng = np.random.default_rng([rng_seed, index, 0])
-    spread = _Spread(index, rng_seed)
+    spread = _Spread(index, rng_seed, most_lesions=max(difficulty.lesion_counts))
     visits = _plan_visits(spread, rng)
     return PatientPlan(
         patient_id=f"PHANTOM-{index + 1:04d}",
         index=index,
-        labelled=_is_labelled(index, rng_seed),
+        labelled=_is_labelled(index, rng_seed, difficulty),
         visits=visits,
-        lesions=_plan_lesions(len(visits), spread, rng),
+        lesions=_plan_lesions(len(visits), difficulty, spread, rng),
     )
 
 
 class _Spread:
     """The traits of one patient that are spread evenly over the hospital rather than drawn alone."""
 
-    def __init__(self, index: int, rng_seed: int) -> None:
+    def __init__(self, index: int, rng_seed: int, *, most_lesions: int) -> None:
         self._index = index
+        self._most_lesions = most_lesions
         self._starts = np.random.default_rng([rng_seed, 3]).random(3)
         block = np.random.default_rng([rng_seed, index // GSPS_FRACTION, 2])
         self.gsps_phase = int(block.permutation(GSPS_FRACTION)[index % GSPS_FRACTION])
@@ -151,7 +151,7 @@ class _Spread:
 
     def other_type(self, identity: int) -> str:
         """The type of a lesion that does not come from the primary."""
-        place = self._starts[2] + (self._index * max(LESION_COUNTS) + identity) * OTHERS_STEP
+        place = self._starts[2] + (self._index * self._most_lesions + identity) * OTHERS_STEP
         return LESION_TYPES[self._quantile(tuple(TYPE_FRACTIONS.values()), place)]
 
     @staticmethod
@@ -160,14 +160,15 @@ class _Spread:
         return min(int(np.searchsorted(shares, place % 1.0, side="right")), len(weights) - 1)
 
 
-def _is_labelled(index: int, rng_seed: int) -> bool:
-    """Three patients of each five carry coded sites, chosen by the seed.
+def _is_labelled(index: int, rng_seed: int, difficulty: Difficulty) -> bool:
+    """Whether the patient is one of those of each block that carry coded sites, chosen by the seed.
 
     DeepLesion labelled 30 % of 32,735 lesions; a hospital of forty patients needs a larger share, or its
     seeds would know only a few types.
     """
-    block = np.random.default_rng([rng_seed, index // LABEL_BLOCK, 1]).permutation(LABEL_BLOCK)
-    return bool(block[index % LABEL_BLOCK] < LABELLED_OF_BLOCK)
+    labelled, size = difficulty.labelled_of_block
+    block = np.random.default_rng([rng_seed, index // size, 1]).permutation(size)
+    return bool(block[index % size] < labelled)
 
 
 def _plan_visits(spread: _Spread, rng: np.random.Generator) -> tuple[Visit, ...]:
@@ -193,8 +194,11 @@ def _plan_visits(spread: _Spread, rng: np.random.Generator) -> tuple[Visit, ...]
     return tuple(visits)
 
 
-def _plan_lesions(studies: int, spread: _Spread, rng: np.random.Generator) -> tuple[LesionCourse, ...]:
-    count = int(rng.choice(list(LESION_COUNTS), p=list(LESION_COUNTS.values())))
+def _plan_lesions(
+    studies: int, difficulty: Difficulty, spread: _Spread, rng: np.random.Generator
+) -> tuple[LesionCourse, ...]:
+    counts = difficulty.lesion_counts
+    count = int(rng.choice(list(counts), p=list(counts.values())))
     response = GROWTH_PER_MONTH[str(rng.choice(list(GROWTH_PER_MONTH), p=[0.4, 0.35, 0.25]))]
     lesions = []
     for identity in range(1, count + 1):

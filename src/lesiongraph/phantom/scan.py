@@ -8,6 +8,7 @@ import numpy as np
 
 from lesiongraph.phantom.anatomy import Anatomy
 from lesiongraph.phantom.contours import skin_outline
+from lesiongraph.phantom.difficulty import PLAIN, Difficulty
 from lesiongraph.phantom.tissues import PHASES
 
 Ranges = dict[str, tuple[tuple[float, float], tuple[float, float], float]]
@@ -60,7 +61,12 @@ class ScanPlan:
 
 
 def sample_scan(
-    anatomy: Anatomy, rng: np.random.Generator, *, rows: int = 256, region: str | None = None
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    rows: int = 256,
+    region: str | None = None,
+    difficulty: Difficulty = PLAIN,
 ) -> ScanPlan:
     """Draw the plan of one study.
 
@@ -72,6 +78,8 @@ def sample_scan(
         Image rows and columns (px).
     region : str, optional
         One of REGIONS; drawn like a hospital's mix when not given.
+    difficulty : Difficulty
+        How much pose differs between studies.
 
     Returns
     -------
@@ -97,14 +105,14 @@ def sample_scan(
         pixel_mm=round(fov / rows, 4),
         centre_x_mm=centre_x,
         centre_y_mm=centre_y,
-        arms_up=bool(rng.random() < 0.85),
+        arms_up=bool(rng.random() < 1 - difficulty.arms_down_share),
         table=bool(rng.random() < 0.9),
         contrast_phase=str(rng.choice(PHASES, p=(0.22, 0.13, 0.55, 0.10))),
         noise_hu=float(np.clip(rng.lognormal(np.log(12), 0.4), 4, 40)),
         kernel="sharp" if rng.random() < (0.3 if "chest" in region else 0.08) else "smooth",
         region=region,
-        rotation_deg=float(rng.normal(0, 2.5)),
-        breath_mm=float(rng.normal(0, 5)),
+        rotation_deg=float(rng.normal(0, difficulty.rotation_deg)),
+        breath_mm=float(rng.normal(0, difficulty.breath_mm)),
         oral_contrast=bool(rng.random() < 0.4),
     )
 

@@ -10,7 +10,14 @@ from lesiongraph.workspace import RunReport
 
 
 def write_phantom(
-    out: Path, patients: int, rng_seed: int, *, rows: int = 256, workers: int = 1, progress: Progress = silent
+    out: Path,
+    patients: int,
+    rng_seed: int,
+    *,
+    rows: int = 256,
+    workers: int = 1,
+    difficulty: str = "plain",
+    progress: Progress = silent,
 ) -> RunReport:
     """Write a phantom hospital of `patients` patients below `out`; patients already there are kept."""
     report = RunReport("phantom", rng_seed=rng_seed)
@@ -21,7 +28,9 @@ def write_phantom(
         progress(what, done, total)
 
     report.counts.update(
-        generate_hospital(out, patients, rng_seed, rows=rows, workers=workers, progress=watched)
+        generate_hospital(
+            out, patients, rng_seed, rows=rows, workers=workers, difficulty=difficulty, progress=watched
+        )
     )
     report.already_done = first_seen[:1] == [patients]
     return report.finish()
