@@ -13,10 +13,13 @@ from lesiongraph.bodypart.body_tags import REGIONS, agreement, term_of
 from lesiongraph.bodypart.cross_section import CrossSection, cross_section
 from lesiongraph.bodypart.locate import (
     HEAD,
+    NARROW,
     NO_TRUNK,
     SeriesScores,
     locate_scores,
     locate_series,
+    place_names,
+    remarked,
     shows_patient,
 )
 from lesiongraph.bodypart.loss import MM_PER_SCORE, physical_loss, ssbr_loss
@@ -53,6 +56,7 @@ __all__ = [
     "HEAD",
     "MIN_VOLUMES",
     "MM_PER_SCORE",
+    "NARROW",
     "NO_TRUNK",
     "PACKAGED_ATLAS",
     "PAPER_DESIGN",
@@ -85,6 +89,8 @@ __all__ = [
     "locate_scores",
     "locate_series",
     "parameter_count",
+    "place_names",
+    "remarked",
     "physical_loss",
     "sample_indices",
     "score_slices",

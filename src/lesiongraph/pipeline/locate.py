@@ -16,6 +16,8 @@ from lesiongraph.bodypart import (
     TrainingVolume,
     align_z,
     locate_series,
+    place_names,
+    remarked,
     train_ssbr,
 )
 from lesiongraph.lesion import KEPT, LOCATIONS, SERIES_LOCATIONS
@@ -23,7 +25,14 @@ from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, series_location
-from lesiongraph.pipeline.series_views import SeriesView, series_jobs, view_all, view_series, view_to_learn
+from lesiongraph.pipeline.series_views import (
+    SeriesView,
+    series_jobs,
+    spacing_remark,
+    view_all,
+    view_series,
+    view_to_learn,
+)
 from lesiongraph.recipe import SsbrRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
@@ -31,7 +40,7 @@ MOST_TRAINING_VOLUMES = 800  # Sec. 8.2: "we randomly pick 800 unlabeled CT volu
 LEAST_STEP_MM = 8.0  # ours: half the wander of a single slice's score is 20 mm and more
 LEAST_TRAINING_STEP_MM = 2.5  # neighbours nearer than this teach the same
 NO_IMAGE = "no image"
-_TABLES_VERSION = 2  # raised when `locate` writes other columns: older results are then made again
+_TABLES_VERSION = 3  # raised when `locate` writes other columns: older results are then made again
 
 
 def locate(
@@ -120,6 +129,8 @@ def _locate_all(
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
         scores = locate_series(model, view.inputs, view.positions_mm, atlas, view.sections)
+        scores = remarked(scores, spacing_remark(job.series))
+        regions = [""] * len(scores.z) if atlas is None else [name for name, _ in place_names(scores, atlas)]
         given = str(job.series.get("body_part_examined") or "")  # catalogues of earlier versions lack it
         series.append(series_location(view.series_instance_uid, scores, atlas, given))
         at = {int(index): i for i, index in enumerate(view.slice_indices)}
@@ -131,7 +142,7 @@ def _locate_all(
                 rows[row.lesion_id].update(
                     z=scores.z[i],
                     z_sd=scores.z_sd[i],
-                    region=atlas.region(scores.z[i]) if atlas is not None else "",
+                    region=regions[i],
                     score=scores.score[i],
                     confidence=scores.confidence[i],
                     flag="; ".join(filter(None, [scores.flag[i], body_flag])),
