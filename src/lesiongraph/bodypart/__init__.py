@@ -43,6 +43,7 @@ from lesiongraph.bodypart.training import (
     volume_correlations,
 )
 from lesiongraph.bodypart.uncertainty import ErrorSample, ZError, fit_z_error
+from lesiongraph.bodypart.volume_store import VolumeStore
 from lesiongraph.bodypart.volumes import (
     TrainingVolume,
     hardness_weights,
@@ -77,6 +78,7 @@ __all__ = [
     "SsbrModel",
     "SsbrNetwork",
     "TrainingVolume",
+    "VolumeStore",
     "ZError",
     "ZMap",
     "agreement",

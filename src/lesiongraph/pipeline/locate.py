@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lesiongraph.bodypart import (
     SsbrDesign,
     SsbrModel,
     TrainingVolume,
+    VolumeStore,
     align_z,
     locate_series,
     place_names,
@@ -26,6 +28,7 @@ from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, series_location
 from lesiongraph.pipeline.series_views import (
+    SeriesJob,
     SeriesView,
     series_jobs,
     spacing_remark,
@@ -192,25 +195,36 @@ def _fitted(
         if len(jobs) > MOST_TRAINING_VOLUMES:
             chosen = np.random.default_rng(rng_seed).choice(len(jobs), MOST_TRAINING_VOLUMES, replace=False)
             jobs = [jobs[i] for i in sorted(chosen)]
-        volumes: list[TrainingVolume] = []
-        for done, some in enumerate(view_all(jobs, workers, view_to_learn), start=1):
-            volumes += some
-            progress("read volumes for SSBR", done, len(jobs))
-        model = train_ssbr(
-            volumes,
-            SsbrRecipe(),
-            rng_seed,
-            steps=steps or None,
-            progress=lambda step, total, _loss: progress("train SSBR", step, total),
-            design=design,
-        )
-        as_body = None if design.slice_mode == packaged.slice_mode else [v.as_body() for v in volumes]
-        alignment = align_z(model, packaged, volumes, as_body)
         with workspace.write("ssbr", key) as folder:
+            # in the unfinished stage's folder: what a killed or full run leaves there is swept away
+            pixels = folder.path / "volumes.u8"
+            volumes = _stored(jobs, VolumeStore(pixels), workers, progress)
+            model = train_ssbr(
+                volumes,
+                SsbrRecipe(),
+                rng_seed,
+                steps=steps or None,
+                progress=lambda step, total, _loss: progress("train SSBR", step, total),
+                design=design,
+            )
+            as_body = None if design.slice_mode == packaged.slice_mode else (v.as_body() for v in volumes)
+            alignment = align_z(model, packaged, volumes, as_body)
+            pixels.unlink()
             model.save(folder.path / "ssbr.safetensors")
             folder.write_json("alignment", {"text": alignment.describe(packaged.name), **asdict(alignment)})
     folder = workspace.open("ssbr", "locate --fit")
     return SsbrModel.load(folder.path / "ssbr.safetensors"), str(folder.read_json("alignment")["text"])
+
+
+def _stored(
+    jobs: Sequence[SeriesJob], store: VolumeStore, workers: int, progress: Progress
+) -> list[TrainingVolume]:
+    """Read the series into the store, one at a time."""
+    for done, some in enumerate(view_all(jobs, workers, view_to_learn), start=1):
+        for volume in some:
+            store.add(volume)
+        progress("read volumes for SSBR", done, len(jobs))
+    return store.volumes()
 
 
 def _count_series(report: RunReport, series: pd.DataFrame) -> None:
