@@ -74,7 +74,9 @@ def main() -> None:
         for number in range(chosen.volumes):
             store.add(volume(number, chosen.slices))
         volumes = store.volumes()
-        print(f"{len(volumes)} volumes of {chosen.slices} slices: {path.stat().st_size / 2**30:.2f} GiB of disk")
+        print(
+            f"{len(volumes)} volumes of {chosen.slices} slices: {path.stat().st_size / 2**30:.2f} GiB of disk"
+        )
         # one slice in eight is aligned on: scoring all of them takes an hour and no more memory
         model = train_ssbr(volumes, SsbrRecipe(), 0, steps=chosen.steps, design=COMPACT_DESIGN)
         align_z(model, SsbrModel.load(), [replace(v, slices=v.slices[:8]) for v in volumes[::8]])
