@@ -122,12 +122,15 @@ def test_a_nonsense_pixel_size_is_told_and_never_taken_for_a_number(tmp_path, pi
         assert only(report)["r"] == pytest.approx(0.99, abs=0.1)
 
 
-def test_a_nonsense_pixel_size_in_dicom_is_told(tmp_path):
+@pytest.mark.parametrize(
+    ("pixel_mm", "said"), [([0, 0], "unknown"), (None, "unknown"), ([1e-4, 1e-4], "implausible")]
+)
+def test_a_nonsense_pixel_size_in_dicom_is_told(tmp_path, pixel_mm, said):
     hu, interval_mm, _ = body()
-    folder = write_dicom(tmp_path / "odd", hu, interval_mm, PixelSpacing=[1e-4, 1e-4])
-    rows, _ = locate_slices([folder])
-    assert rows.flag.str.contains("pixel size").all()
+    rows, report = locate_slices([write_dicom(tmp_path / "odd", hu, interval_mm, PixelSpacing=pixel_mm)])
+    assert rows.flag.str.startswith(f"pixel size {said}").all()
     assert rows.z.notna().all()
+    assert only(report)["r"] > 0.9
 
 
 def test_no_spacing_in_dicom(tmp_path):
