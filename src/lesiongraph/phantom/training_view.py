@@ -14,20 +14,20 @@ from lesiongraph.phantom.scan import Ranges, ScanPlan, draw_range
 from lesiongraph.phantom.tissues import PHASES
 
 # Template heights (top from, to), (bottom from, to), and the share of volumes. Pelvis, thigh, neck and
-# shoulders have more than a hospital's share: real volumes to train on are scarce there, and with fewer necks
-# all slices above the lung apex got one score. Whole scans matter, because only they tie neck to thigh.
+# shoulders have more than a hospital's share: real volumes to train on are scarce there. Whole scans matter,
+# because only they tie neck to thigh.
 _REGIONS: Ranges = {
-    "head-neck": ((-120, -40), (110, 200), 0.08),
-    "neck-chest": ((-60, 30), (300, 430), 0.16),
-    "shoulders": ((0, 70), (150, 260), 0.06),
-    "chest": ((50, 112), (360, 440), 0.07),
-    "chest-abdomen": ((50, 115), (460, 560), 0.05),
+    "head-neck": ((-120, -40), (110, 200), 0.05),
+    "neck-chest": ((-60, 30), (300, 430), 0.09),
+    "shoulders": ((20, 80), (150, 260), 0.04),
+    "chest": ((50, 112), (360, 440), 0.11),
+    "chest-abdomen": ((50, 115), (460, 560), 0.08),
     "abdomen": ((240, 310), (480, 580), 0.05),
-    "abdomen-pelvis": ((240, 310), (690, 780), 0.11),
-    "chest-abdomen-pelvis": ((40, 115), (690, 790), 0.10),
-    "pelvis": ((470, 560), (720, 800), 0.06),
+    "abdomen-pelvis": ((240, 310), (690, 780), 0.13),
+    "chest-abdomen-pelvis": ((40, 115), (690, 790), 0.14),
+    "pelvis": ((470, 560), (720, 800), 0.08),
     "pelvis-thigh": ((480, 680), (830, 900), 0.09),
-    "neck-to-thigh": ((-60, 30), (760, 900), 0.17),
+    "neck-to-thigh": ((-60, 30), (760, 900), 0.14),
 }
 TRAINING_REGIONS = tuple(_REGIONS)
 """Names of the scan ranges of training volumes."""

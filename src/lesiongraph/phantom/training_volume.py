@@ -37,7 +37,6 @@ __all__ = ["TRAINING_REGIONS", "TrainingPhantom", "sample_plain_volume", "sample
 
 _PLAIN_INTERVALS_MM = (3.0, 4.0, 5.0, 6.0, 8.0)
 _MOST_PLAIN_SLICES = 85
-_LONGER_SHARE = 0.4  # of the ordinary volumes, at either end: into the neck, into the thigh
 _TILT_STD = 0.05  # mm along z for each mm to the back: about 3 degrees
 
 
@@ -107,8 +106,8 @@ def sample_plain_volume(rng: np.random.Generator, size_px: int = 192) -> Trainin
     """
     anatomy = sample_anatomy(rng)
     plan = sample_scan(anatomy, rng, rows=size_px)
-    top = plan.top_mm - (float(rng.uniform(0, 110)) if rng.random() < _LONGER_SHARE else 0.0)
-    bottom = plan.bottom_mm + (float(rng.uniform(0, 130)) if rng.random() < _LONGER_SHARE else 0.0)
+    top = plan.top_mm - (float(rng.uniform(0, 90)) if rng.random() < 0.25 else 0.0)
+    bottom = plan.bottom_mm + (float(rng.uniform(0, 120)) if rng.random() < 0.25 else 0.0)
     plan = replace(
         plan,
         top_mm=top,
