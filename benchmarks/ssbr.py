@@ -27,7 +27,6 @@ from locating.candidates import (
     with_z_map,
 )
 from locating.folds import VARIANTS, load_folds
-from locating.measures import landmark_spread
 from locating.prepared import Prepared, deeplesion_slices, phantom_prepared, real_prepared
 from locating.report import (
     print_classes,
@@ -37,6 +36,7 @@ from locating.report import (
     print_views,
 )
 from provenance import REPOSITORY, add_data_argument, print_header, skip_without
+from ssbr_left_out import mean_z, score_at
 
 KINDS = (("as the phantom hospital scans them", True), ("varied beyond reality", False))
 _FIT_SEED, _TEST_SEED = 9001, 9002  # phantoms never trained on
@@ -73,7 +73,7 @@ def main() -> None:
     real = [] if skip else list(real_prepared(chosen.data))
     # where both know a landmark, the real patients' z counts
     reference = {**reference_z(ours, ordinary), **reference_z(ours, real)}
-    calibrate(others, real, ordinary, reference)
+    calibrate(ours, others, real, ordinary)
     everyone = [SliceIndex(), ours, *others]
     for kind, _ in KINDS:
         print(f"-- phantoms {kind}")
@@ -81,7 +81,7 @@ def main() -> None:
     skip_without(
         chosen.data / "volumes", chosen.data / "deeplesion", chosen.data / "deeplesion_mini" / "DL_info.csv"
     )
-    on_volumes(everyone, real, ordinary, reference)
+    on_volumes(everyone, real, ordinary, reference, reference_z(ours, ordinary))
     print("(d) Spearman with the authors' z: DeepLesion key slices, 8 bit, no spacing, no neighbours")
     known, inputs = deeplesion_slices(chosen.data)
     for candidate in [ours, *others]:
@@ -89,27 +89,29 @@ def main() -> None:
 
 
 def reference_z(ours: Candidate, volumes: Sequence[Prepared]) -> TrueZ:
-    """z of each landmark on the packaged model's scale: its mean over patients."""
+    """z of each landmark on the packaged model's scale: its mean over patients, head to foot."""
     model = ours.models[""]
-    marked: dict[str, dict[str, float]] = {}
+    marked = []
     for volume in volumes:
-        z = model.to_z(ours.score(volume))
-        for name, index in volume.marks.items():
-            marked.setdefault(volume.patient, {})[name] = float(np.interp(index, np.arange(len(z)), z))
-    return {name: mean for name, (mean, _, _) in landmark_spread(marked).per_landmark.items()}
+        score = ours.score(volume)
+        at = [(name, score_at(score, index)) for name, index in volume.marks.items()]
+        marked.append((volume.patient, [(name, float(model.to_z(value))) for name, value in at]))
+    return dict(sorted(mean_z(marked).items(), key=lambda row: row[1]))
 
 
 def calibrate(
-    others: Sequence[Candidate],
-    real: Sequence[Prepared],
-    phantoms: Sequence[Prepared],
-    reference: TrueZ,
+    ours: Candidate, others: Sequence[Candidate], real: Sequence[Prepared], phantoms: Sequence[Prepared]
 ) -> None:
-    """Put every model on the packaged scale, by phantoms and the real patients that it may see."""
+    """Put every model on the packaged scale, by phantoms and the real patients that it may see.
+
+    Neither its line nor the landmarks' z that the line leads to know anything of the patients left out.
+    """
+    of_phantoms = reference_z(ours, phantoms)
     for candidate in others:
         for fold, model in candidate.models.items():
             seen = [v for v in real if v.open_licence and candidate.left_out.get(v.patient) != fold]
-            candidate.models[fold] = with_z_map(model, [*phantoms, *seen], reference)
+            own = {**of_phantoms, **reference_z(ours, seen)}
+            candidate.models[fold] = with_z_map(model, [*phantoms, *seen], own)
 
 
 def on_phantoms(
@@ -132,8 +134,9 @@ def on_volumes(
     real: Sequence[Prepared],
     calibration: Sequence[Prepared],
     reference: TrueZ,
+    of_phantoms: TrueZ,
 ) -> None:
-    """Real volumes: r, landmarks, classes, partial views."""
+    """Real volumes: r, landmarks, classes, partial views; scatter is stretched by the phantoms' scale."""
     opened = [volume for volume in real if volume.open_licence]
     closed = [volume for volume in real if not volume.open_licence]
     print("(a) r of score and position, real volumes; the slice index has r = 1 by construction")
@@ -153,7 +156,7 @@ def on_volumes(
     print("(b) the same landmark in different real patients")
     for candidate in everyone:
         for volumes, note in judged(candidate, marked):
-            print_spread(candidate, volumes, reference, note)
+            print_spread(candidate, volumes, of_phantoms, note)
     print("(c) chest, abdomen, pelvis on real volumes, single slices; thresholds from phantoms")
     for candidate in everyone:
         for volumes, note in judged(candidate, marked):

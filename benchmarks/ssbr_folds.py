@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-import locating  # noqa: F401  (makes `tools` importable)
+import locating  # noqa: F401  (makes tools/ importable)
 from locating.folds import EVERYONE, FOLDS, VARIANTS, Budget, fold_path, load_folds, train_fold
 from provenance import REPOSITORY, add_data_argument, print_header, skip_without
 

@@ -4,5 +4,5 @@ import sys
 from pathlib import Path
 
 # Neither `benchmarks` nor `tools` is installed.
-_REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(_REPOSITORY)]
+_TOOLS = Path(__file__).resolve().parents[2] / "tools"
+sys.path[:0] = [str(_TOOLS)]

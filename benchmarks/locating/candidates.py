@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lesiongraph.bodypart import COMPACT_DESIGN, SsbrModel, ZMap, locate_series, seeded_network
 from locating.folds import EVERYONE, TrainedFold
 from locating.prepared import Inputs, Prepared
+from ssbr_left_out import line_through, score_at
 
 Doubles = NDArray[np.float64]
 TrueZ = Mapping[str, float]  # landmark -> reference z
@@ -101,12 +102,8 @@ def with_z_map(model: SsbrModel, volumes: Sequence[Prepared], reference: TrueZ) 
         score = model.score(volume.inputs[model.slice_mode])
         for name, index in volume.marks.items():
             if name in reference:
-                points.append((np.interp(index, np.arange(len(score)), score), reference[name]))
-    scores, z = np.array(points).T
-    slope, offset = (float(value) for value in np.polyfit(scores, z, 1))
-    if slope <= 0:  # a scorer that knows nothing: the same z for all is its best
-        slope, offset = 1e-6, float(z.mean())
-    mapped = ZMap(slope, offset)
+                points.append((score_at(score, index), reference[name]))
+    mapped = ZMap(*line_through(points))
     return SsbrModel(
         model.network, mapped, slice_mode=model.slice_mode, score_per_mm=model.score_per_mm, name=model.name
     )

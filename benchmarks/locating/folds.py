@@ -9,9 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from tools.ssbr_volumes import patient_of
-from tools.train_ssbr import imagenet_start, phantom_volumes, shippable_volumes, tied
-
 from lesiongraph.bodypart import (
     COMPACT_DESIGN,
     PAPER_DESIGN,
@@ -23,6 +20,8 @@ from lesiongraph.bodypart import (
 )
 from lesiongraph.recipe import SsbrRecipe
 from provenance import commit
+from ssbr_volumes import patient_of
+from train_ssbr import imagenet_start, phantom_volumes, shippable_volumes, tied
 
 FOLDS = 5
 EVERYONE = "everyone"  # the "fold" that leaves nobody out

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from tools.ssbr_volumes import patient_of, read_landmarks, real_volumes
 
 from lesiongraph.bodypart import SliceMode, slice_input
 from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from locating.views import VIEWS, cut_view
+from ssbr_volumes import patient_of, read_landmarks, real_volumes
 
 MODES: tuple[SliceMode, ...] = ("body", "frame")
 Inputs = dict[SliceMode, NDArray[np.uint8]]  # (n, 128, 128) each

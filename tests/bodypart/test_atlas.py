@@ -235,6 +235,29 @@ def test_an_atlas_is_built_from_landmarks_and_knows_its_error():
     assert {c.span_asked_mm for c in checked if c.source == "real"} >= {0, 80, np.inf}
 
 
+def test_the_expected_error_is_that_of_patients_the_scorer_never_saw():
+    rng = np.random.default_rng(2)
+    phantoms = [scored(i, rng) for i in range(40)]
+    # trained on: all at the same level; left out of a fold: 0.2 of score between patients
+    trained = [scored(i, rng, "real", level=0.0) for i in range(12)]
+    trained = [dataclasses.replace(volume, training="trained on") for volume in trained]
+    left_out = [
+        dataclasses.replace(scored(i, rng, "real", level=0.2), training="left out") for i in range(12)
+    ]
+    atlas, checked = build_atlas(Ruler(), [*phantoms, *trained], left_out)
+    fooled, _ = build_atlas(
+        Ruler(), [*phantoms, *(dataclasses.replace(volume, training="never") for volume in trained)]
+    )
+    assert atlas.z_error.level > 2 * fooled.z_error.level
+    assert {c.training for c in checked if c.source == "real"} == {"trained on", "left out"}
+    # left-out scores say how wrong, never where a landmark lies
+    assert atlas.landmarks == fooled.landmarks
+    own = [c.sample.error for c in checked if c.training == "left out" and c.landmark == "carina"]
+    assert np.std(own) == pytest.approx(0.1, abs=0.05)
+    with pytest.raises(ValueError, match="at least 30"):
+        build_atlas(Ruler(), trained)
+
+
 def test_volumes_of_one_patient_count_once_and_broken_ones_not():
     rng = np.random.default_rng(1)
     first, *others = [scored(i, rng) for i in range(30)]

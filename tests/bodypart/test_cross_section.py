@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rulers import Ruler, ruler_atlas, slices_scoring
 
-from lesiongraph.bodypart import CrossSection, cross_section, locate_series
+from lesiongraph.bodypart import CrossSection, cross_section, locate_series, place_names, remarked
 
 
 def ellipse(width_mm, depth_mm, spacing=(1.0, 1.0), size=(500, 500), centre=(0.5, 0.5)):
@@ -104,3 +104,34 @@ def test_a_small_view_halves_the_confidence():
 def test_a_section_for_each_slice_is_needed():
     with pytest.raises(ValueError, match="expected 1, got 2"):
         locate_series(Ruler(), slices_scoring([1.0]), [0.0], None, [WIDE, WIDE])
+
+
+# --- what a slice is called -----------------------------------------------------------------------------
+
+
+def test_a_head_is_called_a_head_and_a_limb_nothing():
+    atlas = ruler_atlas()
+    plain = located([WIDE])
+    assert place_names(plain, atlas) == [(atlas.region(z), str(atlas.nearest_landmark(z))) for z in plain.z]
+    found = located([WIDE, SKULL, THIN, WIDE])
+    names = place_names(found, atlas)
+    for (region, landmark), z, text in zip(names, found.z, found.flag, strict=True):
+        told = text.split(";")
+        if "head" in told:
+            assert (region, landmark) == ("head", "")
+        elif "too narrow for its z" in told:
+            assert (region, landmark) == ("", "")
+        else:
+            assert (region, landmark) == (atlas.region(z), str(atlas.nearest_landmark(z)))
+    assert {"head", ""} <= {region for region, _ in names}
+    assert not {region for region, _ in place_names(located([THIN]), atlas)} & {"chest", "abdomen", "pelvis"}
+
+
+def test_a_remark_stands_before_the_others_and_changes_no_number():
+    found = located([WIDE, SKULL])
+    told = remarked(found, "pixel size unknown")
+    assert told.flags == ("pixel size unknown", *found.flags)
+    assert [text.split(";")[0] for text in told.flag] == ["pixel size unknown"] * len(found.flag)
+    for name in ("z", "z_sd", "confidence"):
+        np.testing.assert_array_equal(getattr(told, name), getattr(found, name))
+    assert remarked(found, "") is found

@@ -22,8 +22,11 @@ def body(region="chest-abdomen", seed=4):
     return drawn.hu, drawn.interval_mm, drawn.pixel_mm
 
 
-def write_nifti(path, hu, spacing_mm, *, z_step=None):
-    """Write slices (n, rows, columns), head to foot; `z_step` overwrites the header's step along z."""
+def write_nifti(path, hu, spacing_mm, *, z_step=None, pixel_steps=None):
+    """Write slices (n, rows, columns), head to foot.
+
+    `z_step` overwrites the header's step along z, `pixel_steps` (rows, columns) those in the plane.
+    """
     voxels = hu[::-1].transpose(2, 1, 0)[:, ::-1]  # to x: left, y: front, z: head
     affine = np.diag([-spacing_mm[2], spacing_mm[1], spacing_mm[0], 1.0])
     image = nib.Nifti1Image(np.ascontiguousarray(voxels), affine)
@@ -32,6 +35,12 @@ def write_nifti(path, hu, spacing_mm, *, z_step=None):
         struct.pack_into("<f", stored, 88, z_step)  # pixdim[3]
         struct.pack_into("<hh", stored, 252, 0, 1)  # qform_code, sform_code
         struct.pack_into("<4f", stored, 312, 0, 0, z_step, 0)  # srow_z
+    if pixel_steps is not None:
+        y_step, x_step = pixel_steps
+        struct.pack_into("<ff", stored, 80, x_step, y_step)
+        struct.pack_into("<hh", stored, 252, 0, 1)
+        struct.pack_into("<4f", stored, 280, -x_step, 0, 0, 0)
+        struct.pack_into("<4f", stored, 296, 0, y_step, 0, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(stored)
     return path

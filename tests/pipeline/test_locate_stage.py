@@ -102,6 +102,37 @@ def test_no_spacing_in_a_nifti(tmp_path, spacing):
     assert np.isnan(only(report)["r"])
 
 
+@pytest.mark.parametrize(
+    ("pixel_mm", "said"),
+    [((0.0, 2.8), "unknown"), ((2.8, 0.0), "unknown"), ((0.0, 0.0), "unknown"), ((1e-3, 1e-3), "implausible"),
+     ((80.0, 80.0), "implausible"), ((0.5, 9.0), "implausible")],
+)  # fmt: skip
+def test_a_nonsense_pixel_size_is_told_and_never_taken_for_a_number(tmp_path, pixel_mm, said):
+    hu, interval_mm, right_mm = body()
+    right = write_nifti(tmp_path / "ct.nii", hu[::3], (3 * interval_mm, right_mm, right_mm))
+    straight, _ = locate_slices([right])
+    spacing = (3 * interval_mm, 1.0, 1.0)
+    path = write_nifti(tmp_path / "odd.nii", hu[::3], spacing, pixel_steps=pixel_mm)
+    rows, report = locate_slices([path])
+    assert rows.flag.str.split(";").str[0].eq(f"pixel size {said}").all()
+    assert f"pixel size {said}" in only(report)["flag"]
+    # pixels count as square, and nothing else depends on their size
+    assert np.median(np.abs(rows.z - straight.z)) < 0.03
+    if pixel_mm != (0.0, 0.0):  # with one axis left the third is known; with none nothing is
+        assert only(report)["r"] == pytest.approx(0.99, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("pixel_mm", "said"), [([0, 0], "unknown"), (None, "unknown"), ([1e-4, 1e-4], "implausible")]
+)
+def test_a_nonsense_pixel_size_in_dicom_is_told(tmp_path, pixel_mm, said):
+    hu, interval_mm, _ = body()
+    rows, report = locate_slices([write_dicom(tmp_path / "odd", hu, interval_mm, PixelSpacing=pixel_mm)])
+    assert rows.flag.str.startswith(f"pixel size {said}").all()
+    assert rows.z.notna().all()
+    assert only(report)["r"] > 0.9
+
+
 def test_no_spacing_in_dicom(tmp_path):
     hu, _, _ = body()
     unplaced = write_dicom(tmp_path / "none", hu, 3.0, ImagePositionPatient=None)
@@ -189,6 +220,21 @@ def test_nifti_that_is_not_ct_is_refused_by_name(cli, tmp_path, chest_and_abdome
     assert set(rows.path) == {str(chest_and_abdomen)}
     assert sum(report.rejected.values()) == 1
     assert any("other.nii" in note for note in report.notes)
+
+
+def test_what_is_left_out_of_a_folder_is_named(tmp_path, chest_and_abdomen):
+    hu, interval_mm, pixel_mm = body()
+    spacing = (interval_mm, pixel_mm, pixel_mm)
+    folder = tmp_path / "mixed"
+    write_nifti(folder / "a_mr.nii", rescaled("MR", hu), spacing)
+    write_nifti(folder / "b_mask.nii", rescaled("mask", hu), spacing)
+    (folder / "c_broken.nii").write_bytes(b"no volume")
+    (folder / "d_ct.nii").write_bytes(chest_and_abdomen.read_bytes())
+    rows, report = locate_slices([folder])
+    assert {Path(path).name for path in rows.path} == {"d_ct.nii"}
+    assert sum(report.rejected.values()) == 3
+    for name in ("a_mr.nii", "b_mask.nii", "c_broken.nii"):
+        assert sum(name in note for note in report.notes) == 1
 
 
 def test_narrow_crops_inside_the_body_stay_ct(tmp_path):

@@ -13,10 +13,13 @@ from lesiongraph.bodypart.body_tags import REGIONS, agreement, term_of
 from lesiongraph.bodypart.cross_section import CrossSection, cross_section
 from lesiongraph.bodypart.locate import (
     HEAD,
+    NARROW,
     NO_TRUNK,
     SeriesScores,
     locate_scores,
     locate_series,
+    place_names,
+    remarked,
     shows_patient,
 )
 from lesiongraph.bodypart.loss import MM_PER_SCORE, physical_loss, ssbr_loss
@@ -40,6 +43,7 @@ from lesiongraph.bodypart.training import (
     volume_correlations,
 )
 from lesiongraph.bodypart.uncertainty import ErrorSample, ZError, fit_z_error
+from lesiongraph.bodypart.volume_store import VolumeStore
 from lesiongraph.bodypart.volumes import (
     TrainingVolume,
     hardness_weights,
@@ -53,6 +57,7 @@ __all__ = [
     "HEAD",
     "MIN_VOLUMES",
     "MM_PER_SCORE",
+    "NARROW",
     "NO_TRUNK",
     "PACKAGED_ATLAS",
     "PAPER_DESIGN",
@@ -73,6 +78,7 @@ __all__ = [
     "SsbrModel",
     "SsbrNetwork",
     "TrainingVolume",
+    "VolumeStore",
     "ZError",
     "ZMap",
     "agreement",
@@ -86,6 +92,8 @@ __all__ = [
     "locate_series",
     "parameter_count",
     "physical_loss",
+    "place_names",
+    "remarked",
     "sample_indices",
     "score_slices",
     "seeded_network",

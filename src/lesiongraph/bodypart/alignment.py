@@ -6,7 +6,7 @@ line from the new score to the packaged z makes both z mean the same place, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,7 @@ def align_z(
     model: SsbrModel,
     reference: SsbrModel,
     volumes: Sequence[TrainingVolume],
-    for_reference: Sequence[TrainingVolume] | None = None,
+    for_reference: Iterable[TrainingVolume] | None = None,
 ) -> Alignment:
     """Replace `model`'s z map by one that gives the reference's z, where the reference can tell.
 
@@ -81,7 +81,7 @@ def align_z(
         The packaged model.
     volumes : sequence of TrainingVolume
         Cut with the `slice_mode` of the model.
-    for_reference : sequence of TrainingVolume, optional
+    for_reference : iterable of TrainingVolume, optional
         The same volumes cut with the reference's `slice_mode`, where that is another.
 
     Raises
@@ -91,7 +91,7 @@ def align_z(
     """
     if model.slice_mode != reference.slice_mode and for_reference is None:
         raise ValueError(f"slice modes differ: {model.slice_mode!r} and {reference.slice_mode!r}")
-    both = zip(volumes, for_reference or volumes, strict=True)
+    both = zip(volumes, volumes if for_reference is None else for_reference, strict=True)
     pairs = [_scores_and_z(model, reference, volume, as_known) for volume, as_known in both]
     told = [pair for pair in pairs if pair is not None]
     failed = Alignment(float("nan"), float("nan"), len(volumes), len(told))

@@ -20,6 +20,7 @@ from lesiongraph.errors import NotEnoughDataError
 
 Source = Literal["phantom", "real"]
 _SOURCES: tuple[Source, Source] = ("phantom", "real")
+Training = Literal["never", "left out", "trained on"]
 
 # Which landmark draws a border: the first that the volumes know, and how many mm below it.
 # The skull's base lies about 4 cm above the hyoid; lung in a slice makes it chest, liver makes it abdomen.
@@ -39,7 +40,8 @@ class ScoredVolume:
     """One volume with known landmarks.
 
     `score` (n,) raw, head to foot; `body` (n,) from `shows_patient`; `position_mm` (n,); `landmarks` name →
-    fractional slice index from the head. Volumes of one `patient` count once.
+    fractional slice index from the head. Volumes of one `patient` count once. `training`: how the model that
+    gave the scores stands to the patient: never used, "left out" of this model's training only, "trained on".
     """
 
     name: str
@@ -49,6 +51,7 @@ class ScoredVolume:
     body: NDArray[np.bool_]
     position_mm: NDArray[np.float64]
     landmarks: dict[str, float]
+    training: Training = "never"
 
 
 @dataclass(frozen=True)
@@ -60,35 +63,49 @@ class CheckedError:
     landmark: str
     span_asked_mm: float
     sample: ErrorSample
+    training: Training = "never"
 
 
-def build_atlas(model: SsbrModel, volumes: Sequence[ScoredVolume]) -> tuple[Atlas, list[CheckedError]]:
+def build_atlas(
+    model: SsbrModel, volumes: Sequence[ScoredVolume], left_out: Sequence[ScoredVolume] = ()
+) -> tuple[Atlas, list[CheckedError]]:
     """Build the atlas of a model.
+
+    Parameters
+    ----------
+    model : SsbrModel
+    volumes : sequence of ScoredVolume
+        Scored by the model; they set the landmarks. Of those it was trained on no error is learned.
+    left_out : sequence of ScoredVolume
+        The same patients scored by models of the same design that did not see them, on the model's scale:
+        they tell the error of such patients.
 
     Returns
     -------
     atlas : Atlas
     checked : list of CheckedError
-        Every error that the expected error was fitted to: z of a landmark in one patient against its mean in
-        the others of the same source, in series cut to several lengths.
+        z of a landmark in one patient against its mean in the others of the same source, in series cut to
+        several lengths. The expected error is fitted to those of patients that the scorer never saw.
 
     Raises
     ------
     NotEnoughDataError
         If a border's landmark is in none of the volumes.
+    ValueError
+        If there are too few errors of patients never seen.
     """
     landmarks = tuple(_landmarks(model, volumes))
     z_per_mm = model.z_map.slope * model.score_per_mm
     by_name = {row.name: row for row in sorted(landmarks, key=lambda row: (row.source == "real", row.n))}
     regions, rules = _regions(by_name, z_per_mm)
-    checked = list(_errors(model, volumes))
+    checked = list(_errors(model, volumes, [*volumes, *left_out]))
     atlas = Atlas(
         model_name=model.name,
         model_sha256=model.sha256,
         landmarks=landmarks,
         regions=regions,
         z_per_mm=z_per_mm,
-        z_error=_fit_evenly(checked),
+        z_error=_fit_evenly([each for each in checked if each.training != "trained on"]),
         rules=rules,
     )
     # borders again from the rows that the atlas itself believes (real ones of enough patients)
@@ -140,13 +157,15 @@ def _regions(landmarks: dict[str, Landmark], z_per_mm: float) -> tuple[tuple[Reg
     return tuple(Region(name, low, high) for name, low, high in regions), rules
 
 
-def _errors(model: SsbrModel, volumes: Sequence[ScoredVolume]) -> Iterator[CheckedError]:
-    """z of each landmark in series cut to several lengths round it, less its mean in other patients."""
+def _errors(
+    model: SsbrModel, volumes: Sequence[ScoredVolume], judged: Sequence[ScoredVolume]
+) -> Iterator[CheckedError]:
+    """z of each landmark in judged series cut to several lengths, less its mean in others' volumes."""
     whole: dict[tuple[Source, str], dict[str, float]] = defaultdict(dict)
     for volume in volumes:
         for name, z in _landmark_z(model, volume).items():
             whole[volume.source, name][volume.patient] = z
-    for volume in volumes:
+    for volume in judged:
         for name, at in volume.landmarks.items():
             others = [z for who, z in whole[volume.source, name].items() if who != volume.patient]
             if len(others) < _REFERENCE_PATIENTS:
@@ -156,7 +175,7 @@ def _errors(model: SsbrModel, volumes: Sequence[ScoredVolume]) -> Iterator[Check
                 if cut is not None:
                     z, real_span_mm, residual_z = cut
                     sample = ErrorSample(z - float(np.mean(others)), real_span_mm, residual_z)
-                    yield CheckedError(volume.source, volume.name, name, span_mm, sample)
+                    yield CheckedError(volume.source, volume.name, name, span_mm, sample, volume.training)
 
 
 def _cut(

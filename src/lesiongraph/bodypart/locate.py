@@ -211,6 +211,33 @@ def _with_sections(
     )
 
 
+def remarked(found: SeriesScores, remark: str) -> SeriesScores:
+    """Return the scores with one more remark on the whole series; "" changes nothing."""
+    if not remark:
+        return found
+    flag = np.empty(len(found.flag), object)
+    flag[:] = [";".join(filter(None, [remark, text])) for text in found.flag]
+    return replace(found, flag=flag, flags=(remark, *found.flags))
+
+
+def place_names(found: SeriesScores, atlas: Atlas) -> list[tuple[str, str]]:
+    """Name region and nearest landmark of each slice, as far as its z means a place.
+
+    z knows no heads and no limbs: a slice within a skull is "head", and one too narrow for the trunk that its
+    z says is nowhere.
+    """
+    names = []
+    for z, text in zip(found.z, found.flag, strict=True):
+        remarks, region = set(str(text).split(";")), atlas.region(z)
+        if HEAD in remarks:
+            names.append(("head", ""))
+        elif NARROW in remarks or (NO_TRUNK in remarks and region in _TRUNK):
+            names.append(("", ""))
+        else:
+            names.append((region, str(atlas.nearest_landmark(z) or "")))
+    return names
+
+
 def _in_trunk(z: NDArray[np.float64], atlas: Atlas) -> NDArray[np.bool_]:
     """Tell which z lie in the trunk, 3 cm and more from its ends."""
     trunk = [region for region in atlas.regions if region.name in _TRUNK]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -124,15 +124,15 @@ def train_ssbr(
     share = np.array([volume.weight for volume in usable])
     run.train(network, share / share.sum(), done=0)
     for again in range(1, design.trainings):
-        r = volume_correlations(network, [_thinned(volume) for volume in usable])
+        r = volume_correlations(network, map(_thinned, usable))
         network = _fresh(design, rng_seed + again, start)
         harder = share * hardness_weights(r)
         run.train(network, harder / harder.sum(), done=again * each)
     _round_to_half(network)
-    return _finished(network, [_thinned(volume) for volume in usable], design, recipe)
+    return _finished(network, usable, design, recipe)
 
 
-def volume_correlations(network: SsbrNetwork, volumes: Sequence[TrainingVolume]) -> NDArray[np.float64]:
+def volume_correlations(network: SsbrNetwork, volumes: Iterable[TrainingVolume]) -> NDArray[np.float64]:
     """Pearson r between slice index and score of each volume (Sec. 4.1); 0 where all scores are equal."""
     return np.array([_correlation(score_slices(network, volume.slices)) for volume in volumes])
 
@@ -140,7 +140,8 @@ def volume_correlations(network: SsbrNetwork, volumes: Sequence[TrainingVolume])
 def _thinned(volume: TrainingVolume) -> TrainingVolume:
     """Every few slices: r and the slope need no more, and scoring all would cost as much as training."""
     step = math.ceil(len(volume.slices) / _JUDGED_SLICES)
-    return volume.chosen(np.arange(0, len(volume.slices), step), step * volume.interval_mm)
+    indices = np.arange(0, len(volume.slices), step)
+    return replace(volume, frames=None, boxes=None).chosen(indices, step * volume.interval_mm)
 
 
 def _fresh(design: SsbrDesign, rng_seed: int, start: SsbrNetwork | None) -> SsbrNetwork:
@@ -257,12 +258,15 @@ def _correlation(scores: NDArray[np.float64]) -> float:
 def _finished(
     network: SsbrNetwork, volumes: Sequence[TrainingVolume], design: SsbrDesign, recipe: SsbrRecipe
 ) -> SsbrModel:
-    scores = [score_slices(network, volume.slices) for volume in volumes]
+    intervals_mm, scores = [], []
+    for volume in map(_thinned, volumes):  # one at a time: thinned slices are copies
+        intervals_mm.append(volume.interval_mm)
+        scores.append(score_slices(network, volume.slices))
     r = [_correlation(volume_scores) for volume_scores in scores]
     slopes = [
-        float(np.polyfit(np.arange(len(s)) * volume.interval_mm, s, 1)[0])
-        for s, volume in zip(scores, volumes, strict=True)
-        if np.isfinite(volume.interval_mm) and volume.interval_mm > 0
+        float(np.polyfit(np.arange(len(s)) * interval_mm, s, 1)[0])
+        for s, interval_mm in zip(scores, intervals_mm, strict=True)
+        if np.isfinite(interval_mm) and interval_mm > 0
     ]
     low, high = np.quantile(np.concatenate(scores), [0.01, 0.99])
     return SsbrModel(

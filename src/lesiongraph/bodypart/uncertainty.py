@@ -1,7 +1,6 @@
 """How far a z may be off: three constants, fitted to errors against landmarks' mean z in other patients.
 
-Only the mean leaves the patient out: the model may have been trained on him (`build_atlas.py` prints the
-errors of unseen patients apart).
+Patients that the scoring model was trained on do not count (`atlas_building.py`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from lesiongraph.mining.deeplesion_images import hu_from_8bit, hu_from_16bit
 from lesiongraph.mining.dicom_header import MARK_MODALITIES
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.nifti import (
-    NO_SPACING,
     NiftiReader,
     check_ct,
     is_nifti,
@@ -45,7 +44,10 @@ class LooseSeries:
 
 
 def open_loose(
-    path: Path, window_hu: tuple[float, float], left_out: Counter[str] | None = None
+    path: Path,
+    window_hu: tuple[float, float],
+    left_out: Counter[str] | None = None,
+    named: list[NotCtError | UnreadableImageError] | None = None,
 ) -> Iterator[LooseSeries]:
     """Yield the series that a path holds; a picture is a series of one slice.
 
@@ -56,6 +58,8 @@ def open_loose(
         What black and white of an 8-bit picture stand for.
     left_out : Counter, optional
         Filled with why files were left out: not CT, a scout, damaged.
+    named : list, optional
+        Filled with the NIfTI files that were left out, each as the error that says what is wrong with it.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def open_loose(
     if not path.exists():
         raise SourceNotFoundError(path, EXPECTED)
     left_out = Counter() if left_out is None else left_out
-    causes: list[NotCtError | UnreadableImageError] = []
+    causes = [] if named is None else named
     found = 0
     for series in _all(path, window_hu, left_out, causes):
         found += 1
@@ -116,9 +120,12 @@ def _volume(path: Path) -> LooseSeries:
     images = nifti_series(volume)
     archive = DicomArchive(series={images.series_instance_uid: images})
     series, slices = series_frame(archive), slices_frame(archive)
-    if NO_SPACING in volume.flags:
+    if volume.axes[0] in volume.lost_axes:
         slices["position_mm"] = math.nan
     row = {**series.iloc[0].to_dict(), "kind": "nifti"}
+    for axis, name in zip(volume.axes[1:], ("spacing_y_mm", "spacing_x_mm"), strict=True):
+        if axis in volume.lost_axes:  # the mended affine has 1 mm there, which nobody measured
+            row[name] = math.nan
     frames = dict(zip(slices["slice_index"].astype(int), slices["frame"].astype(int), strict=True))
     return LooseSeries(row, slices, NiftiReader(volume, frames, checked=True))
 

@@ -50,6 +50,7 @@ class NiftiVolume:
     shape: tuple[int, int, int]
     flags: tuple[str, ...]
     _image: Any  # nibabel types only the base class of its images
+    lost_axes: tuple[int, ...] = ()  # voxel axes whose spacing the header does not tell
     _cache: np.ndarray | None = None
 
     def plane(self, frame: int) -> np.ndarray:
@@ -112,8 +113,9 @@ def load_nifti(path: Path, *, spacing_needed: bool = True) -> NiftiVolume:
     impossible = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
     if impossible and spacing_needed:
         raise UnreadableImageError(path, "affine is not a number or has a spacing of zero")
+    lost: tuple[int, ...] = ()
     if impossible:
-        affine = _mended(affine)
+        affine, lost = _mended(affine)
     codes = nibabel.aff2axcodes(affine)  # type: ignore[no-untyped-call]
     axes = tuple(next(i for i, code in enumerate(codes) if code in ends) for ends in ("SI", "AP", "RL"))
     lps = affine.copy()
@@ -126,11 +128,15 @@ def load_nifti(path: Path, *, spacing_needed: bool = True) -> NiftiVolume:
         shape=(int(image.shape[0]), int(image.shape[1]), int(image.shape[2])),
         flags=(() if coded else ("orientation not stated",)) + ((NO_SPACING,) if impossible else ()),
         _image=image,
+        lost_axes=lost,
     )
 
 
-def _mended(affine: np.ndarray) -> np.ndarray:
-    """Return an affine with axes of a length: a lost third axis is set across the other two."""
+def _mended(affine: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return an affine with axes of a length, and which axes have lost theirs.
+
+    A lost third axis is set across the other two; where more is lost, nothing is believed.
+    """
     steps = affine[:3, :3]
     sizes = np.linalg.norm(steps, axis=0)  # NaN where an axis is
     known = np.flatnonzero(np.isfinite(sizes) & (sizes > 1e-6))
@@ -143,8 +149,9 @@ def _mended(affine: np.ndarray) -> np.ndarray:
         mended[:3, :3] = steps
         mended[:3, lost] = across
         if abs(np.linalg.det(mended[:3, :3])) < 1e-9:
-            return np.diag([-1.0, 1.0, 1.0, 1.0])
-    return mended
+            return np.diag([-1.0, 1.0, 1.0, 1.0]), (0, 1, 2)
+        return mended, (int(lost),)
+    return mended, (0, 1, 2)
 
 
 def _cause(error: Exception, path: Path) -> str:

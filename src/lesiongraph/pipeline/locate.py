@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from lesiongraph.bodypart import (
     SsbrDesign,
     SsbrModel,
     TrainingVolume,
+    VolumeStore,
     align_z,
     locate_series,
+    place_names,
+    remarked,
     train_ssbr,
 )
 from lesiongraph.lesion import KEPT, LOCATIONS, SERIES_LOCATIONS
@@ -23,7 +27,15 @@ from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, series_location
-from lesiongraph.pipeline.series_views import SeriesView, series_jobs, view_all, view_series, view_to_learn
+from lesiongraph.pipeline.series_views import (
+    SeriesJob,
+    SeriesView,
+    series_jobs,
+    spacing_remark,
+    view_all,
+    view_series,
+    view_to_learn,
+)
 from lesiongraph.recipe import SsbrRecipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
@@ -31,7 +43,7 @@ MOST_TRAINING_VOLUMES = 800  # Sec. 8.2: "we randomly pick 800 unlabeled CT volu
 LEAST_STEP_MM = 8.0  # ours: half the wander of a single slice's score is 20 mm and more
 LEAST_TRAINING_STEP_MM = 2.5  # neighbours nearer than this teach the same
 NO_IMAGE = "no image"
-_TABLES_VERSION = 2  # raised when `locate` writes other columns: older results are then made again
+_TABLES_VERSION = 3  # raised when `locate` writes other columns: older results are then made again
 
 
 def locate(
@@ -120,6 +132,8 @@ def _locate_all(
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
         scores = locate_series(model, view.inputs, view.positions_mm, atlas, view.sections)
+        scores = remarked(scores, spacing_remark(job.series))
+        regions = [""] * len(scores.z) if atlas is None else [name for name, _ in place_names(scores, atlas)]
         given = str(job.series.get("body_part_examined") or "")  # catalogues of earlier versions lack it
         series.append(series_location(view.series_instance_uid, scores, atlas, given))
         at = {int(index): i for i, index in enumerate(view.slice_indices)}
@@ -131,7 +145,7 @@ def _locate_all(
                 rows[row.lesion_id].update(
                     z=scores.z[i],
                     z_sd=scores.z_sd[i],
-                    region=atlas.region(scores.z[i]) if atlas is not None else "",
+                    region=regions[i],
                     score=scores.score[i],
                     confidence=scores.confidence[i],
                     flag="; ".join(filter(None, [scores.flag[i], body_flag])),
@@ -181,25 +195,36 @@ def _fitted(
         if len(jobs) > MOST_TRAINING_VOLUMES:
             chosen = np.random.default_rng(rng_seed).choice(len(jobs), MOST_TRAINING_VOLUMES, replace=False)
             jobs = [jobs[i] for i in sorted(chosen)]
-        volumes: list[TrainingVolume] = []
-        for done, some in enumerate(view_all(jobs, workers, view_to_learn), start=1):
-            volumes += some
-            progress("read volumes for SSBR", done, len(jobs))
-        model = train_ssbr(
-            volumes,
-            SsbrRecipe(),
-            rng_seed,
-            steps=steps or None,
-            progress=lambda step, total, _loss: progress("train SSBR", step, total),
-            design=design,
-        )
-        as_body = None if design.slice_mode == packaged.slice_mode else [v.as_body() for v in volumes]
-        alignment = align_z(model, packaged, volumes, as_body)
         with workspace.write("ssbr", key) as folder:
+            # in the unfinished stage's folder: what a killed or full run leaves there is swept away
+            pixels = folder.path / "volumes.u8"
+            volumes = _stored(jobs, VolumeStore(pixels), workers, progress)
+            model = train_ssbr(
+                volumes,
+                SsbrRecipe(),
+                rng_seed,
+                steps=steps or None,
+                progress=lambda step, total, _loss: progress("train SSBR", step, total),
+                design=design,
+            )
+            as_body = None if design.slice_mode == packaged.slice_mode else (v.as_body() for v in volumes)
+            alignment = align_z(model, packaged, volumes, as_body)
+            pixels.unlink()
             model.save(folder.path / "ssbr.safetensors")
             folder.write_json("alignment", {"text": alignment.describe(packaged.name), **asdict(alignment)})
     folder = workspace.open("ssbr", "locate --fit")
     return SsbrModel.load(folder.path / "ssbr.safetensors"), str(folder.read_json("alignment")["text"])
+
+
+def _stored(
+    jobs: Sequence[SeriesJob], store: VolumeStore, workers: int, progress: Progress
+) -> list[TrainingVolume]:
+    """Read the series into the store, one at a time."""
+    for done, some in enumerate(view_all(jobs, workers, view_to_learn), start=1):
+        for volume in some:
+            store.add(volume)
+        progress("read volumes for SSBR", done, len(jobs))
+    return store.volumes()
 
 
 def _count_series(report: RunReport, series: pd.DataFrame) -> None:

@@ -8,13 +8,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesiongraph.bodypart import Atlas, SsbrModel, cross_section, locate_series, slice_input
+from lesiongraph.bodypart import (
+    Atlas,
+    SsbrModel,
+    cross_section,
+    locate_series,
+    place_names,
+    remarked,
+    slice_input,
+)
 from lesiongraph.errors import LesionGraphError, NotCtError, UnreadableImageError, UsageError
 from lesiongraph.imaging import canonical_view
 from lesiongraph.mining import LooseSeries, open_loose
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, described, series_location
-from lesiongraph.pipeline.series_views import plane_spacing, stated_spacing
+from lesiongraph.pipeline.series_views import plane_spacing, spacing_remark, stated_spacing
 from lesiongraph.workspace import RunReport
 
 COLUMNS = ["path", "slice", "score", "z", "confidence", "flag", "z_sd", "region", "landmark"]
@@ -34,7 +42,7 @@ def locate_slices(
     cannot be read keeps its row: score and z are missing, `flag` says why. `report.details["series"]` holds a
     SERIES_LOCATIONS row for each series, with its `path` and the row in words (`summary`).
 
-    What is not CT is left out and counted in `report.rejected`.
+    What is not CT is left out and counted in `report.rejected`; NIfTI files left out are named in the notes.
 
     Raises
     ------
@@ -56,13 +64,15 @@ def locate_slices(
     causes: list[LesionGraphError] = []
     for done, path in enumerate(paths, start=1):
         try:
-            for loose in open_loose(path, window_hu, report.rejected):
+            named: list[NotCtError | UnreadableImageError] = []
+            for loose in open_loose(path, window_hu, report.rejected, named):
                 rows, summary = _locate(loose, model, atlas)
                 tables.append(rows)
                 series.append({**summary, "path": str(path)})
+            report.notes += [str(cause) for cause in named]
         except (NotCtError, UnreadableImageError) as cause:
             causes.append(cause)
-            report.notes.append(str(cause))
+            report.notes += dict.fromkeys(str(each) for each in [cause, *named])
         progress("locate", done, len(paths))
     if not tables:
         raise causes[0]
@@ -92,12 +102,15 @@ def _locate(
         read.append(i)
     seen = np.stack(inputs) if inputs else np.zeros((0, 128, 128), np.uint8)
     found = locate_series(model, seen, rows.position_mm.to_numpy(float)[read], atlas, sections)
+    if loose.series["kind"] != "picture":  # no picture has a pixel size: nothing is wrong with it
+        found = remarked(found, spacing_remark(loose.series))
     numbers = ["score", "z", "z_sd", "confidence"]
     rows.loc[read, numbers] = np.stack([getattr(found, name) for name in numbers], axis=1)
     rows.loc[read, "flag"] = found.flag
     if atlas is not None:
-        rows.loc[read, "region"] = [atlas.region(z) for z in found.z]
-        rows.loc[read, "landmark"] = [str(atlas.nearest_landmark(z)) for z in found.z]
+        names = place_names(found, atlas)
+        rows.loc[read, "region"] = [region for region, _ in names]
+        rows.loc[read, "landmark"] = [landmark for _, landmark in names]
     given = str(loose.series.get("body_part_examined") or "")
     summary = series_location(str(loose.series["series_instance_uid"]), found, atlas, given)
     return rows, {**summary, "summary": described(summary)}

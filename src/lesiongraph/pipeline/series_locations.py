@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lesiongraph.bodypart import HEAD, NO_TRUNK, Atlas, SeriesScores, SsbrModel, agreement, term_of
+from lesiongraph.bodypart import HEAD, NARROW, NO_TRUNK, Atlas, SeriesScores, SsbrModel, agreement, term_of
 from lesiongraph.errors import WeightsError
 from lesiongraph.workspace import RunReport, Workspace
 
@@ -45,7 +45,7 @@ def series_location(
     """
     z = found.z[found.body]
     z_from, z_to = (float(z.min()), float(z.max())) if len(z) else (np.nan, np.nan)
-    regions = _regions(found, z_from, z_to, atlas)
+    regions = _regions(found, atlas)
     known = found.z_sd[np.isfinite(found.z_sd)]
     return {
         "series_instance_uid": series_instance_uid,
@@ -65,13 +65,17 @@ def series_location(
     }
 
 
-def _regions(found: SeriesScores, z_from: float, z_to: float, atlas: Atlas | None) -> tuple[str, ...]:
+def _regions(found: SeriesScores, atlas: Atlas | None) -> tuple[str, ...]:
+    """Regions of the slices whose z means a place, and the head where a skull was seen: z knows no heads."""
     if atlas is None:
         return ()
-    heads = sum(HEAD in str(flag).split(";") for flag in found.flag)
-    if heads and NO_TRUNK in found.flags:  # z knows no heads: what the eye sees goes before
+    remarks = [set(str(flag).split(";")) for flag in found.flag]
+    skull = any(HEAD in own for own in remarks)
+    if skull and NO_TRUNK in found.flags:
         return ("head",)
-    return atlas.regions_between(z_from, z_to)
+    placed = found.z[found.body & np.array([not own & {HEAD, NARROW} for own in remarks], bool)]
+    shown = atlas.regions_between(float(placed.min()), float(placed.max())) if len(placed) else ()
+    return ("head", *(name for name in shown if name != "head")) if skull else shown
 
 
 def _flag(found: SeriesScores) -> str:
