@@ -20,6 +20,7 @@ SOFT_HU = (5.0, 110.0)
 SKIN_MM = 2.5
 WALL_FAT_MM = (3.0, 6.0)  # half the width of a layer: thin ones count near the skin only, lest they leak
 THIN_WALL_MM = 14.0
+FRONT_WALL_MM = 30.0  # in front, what is deeper may be the omentum
 WALL_MUSCLE_MM = 9.0  # so far below the fat it is muscle
 BY_FAT_MM = 5.0  # a node or peritoneal deposit lies in fat or so near to it
 LUNG_AIR_HU = (-960.0, -600.0)
@@ -71,6 +72,8 @@ def find_zones(one: BackgroundSeries, volume: BackgroundVolume, levels: Levels) 
     avoid = np.stack([grown(at, masks.pixel_mm, 4) for at in avoid])
     depth = np.stack([_depth(at, masks.pixel_mm) for at in masks.body])
     wall_fat = np.stack([_wall_fat(masks, depth, i) for i in range(len(masks.hu))])
+    front = np.arange(masks.hu.shape[1])[None, :, None] < spine.row[:, None, None]
+    wall_fat &= ~front | (depth < FRONT_WALL_MM)
     parts = _Parts(
         masks,
         levels,
