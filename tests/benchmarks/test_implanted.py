@@ -11,7 +11,6 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from implanted import known_lesions, report
-
 from lesiongraph.pipeline.vectors import Vectors
 
 
