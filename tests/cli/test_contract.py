@@ -20,6 +20,15 @@ CATALOGUE = {
 TABLE_1 = ["type_are", "location_are", "size_are", "purity", "nmi", "accuracy", "n", "k"]
 REPORT_KEYS = {"verb", "counts", "rejected", "seconds", "versions", "rng_seed", "weights", "already_done"}
 OPTIONS = {
+    "implant": [
+        "--backgrounds",
+        "--patients",
+        "--seed",
+        "--out",
+        "--leave-out",
+        "--open-licence-only",
+        "--json",
+    ],
     "phantom": ["--patients", "--seed", "--out", "--json"],
     "mine": ["-w", "--roi", "--json"],
     "catalogue": ["-w", "--csv", "--json"],

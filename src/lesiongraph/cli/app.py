@@ -12,6 +12,7 @@ from lesiongraph.errors import LesionGraphError
 
 VERBS = (
     "phantom",
+    "implant",
     "mine",
     "catalogue",
     "locate",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from lesiongraph.lesion import Axis, RecistMark
-from lesiongraph.phantom.anatomy import Anatomy
 from lesiongraph.phantom.dicom import StudyRecord, WrittenSeries
 from lesiongraph.phantom.lesions import PhantomLesion
 from lesiongraph.phantom.population import LesionCourse, PatientPlan, Visit
@@ -52,6 +52,14 @@ class SeriesOnDisk:
         return Axis(axis.x0, last - axis.y0, axis.x1, last - axis.y1)
 
 
+class Heights(Protocol):
+    """Whatever knows the relative z of a body height: the phantom's anatomy, or SSBR on real CT."""
+
+    def z01(self, z_mm: float) -> float:
+        """Return z, 0–1 from head to foot."""
+        ...
+
+
 @dataclass(frozen=True)
 class StudyToRead:
     """All that is known about one study; `folder` is where it lies now, `place` where it will, from `out`."""
@@ -59,7 +67,7 @@ class StudyToRead:
     plan: PatientPlan
     visit: Visit
     study: StudyRecord
-    anatomy: Anatomy
+    anatomy: Heights
     lesions: Sequence[PhantomLesion]
     series: Sequence[SeriesOnDisk]
     folder: Path
