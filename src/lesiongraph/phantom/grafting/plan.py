@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lesiongraph.lesion import LESION_TYPES
+from lesiongraph.phantom.difficulty import PLAIN
 from lesiongraph.phantom.grafting.prepared import Offer
 from lesiongraph.phantom.population import (
     DAYS_PER_MONTH,
@@ -17,8 +18,6 @@ from lesiongraph.phantom.population import (
     FOLLOW_UP_DAYS,
     GROWTH_DEVIATION,
     GROWTH_PER_MONTH,
-    LABEL_BLOCK,
-    LABELLED_OF_BLOCK,
     LAST_FIRST_DATE,
     TYPE_FRACTIONS,
     Visit,
@@ -76,10 +75,11 @@ def plan_patient(index: int, rng_seed: int, offers: Sequence[Offer]) -> VirtualP
     rng = np.random.default_rng([rng_seed, index, 50])
     offer = _background(index, rng_seed, offers, rng)
     visits = _visits(rng)
+    labelled, block = PLAIN.labelled_of_block
     return VirtualPatient(
         index=index,
         patient_id=patient_id_of(index),
-        labelled=_dealt(index, rng_seed, LABEL_BLOCK, 51) < LABELLED_OF_BLOCK,
+        labelled=_dealt(index, rng_seed, block, 51) < labelled,
         series_uid=offer.uid,
         visits=visits,
         wanted=_wanted(offer, len(visits), rng),
