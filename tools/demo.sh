@@ -12,7 +12,7 @@ run() { echo "== lesiongraph $*"; lesiongraph "$@"; }
 run phantom --patients "$patients" --seed "$seed" --out "$hospital"
 run mine "$hospital/dicom" -w "$workspace"
 run locate -w "$workspace"
-run train -w "$workspace" --preset demo --seed "$seed"
+run train -w "$workspace" --preset improved --seed "$seed"
 run embed -w "$workspace"
 run match -w "$workspace" --csv "$workspace/matches.csv"
 for feature in initial location embedding; do

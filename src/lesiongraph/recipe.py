@@ -17,6 +17,7 @@ from lesiongraph.errors import UsageError
 CUES = ("type", "location", "size")  # Sec. 4.2, from the highest in the hierarchy to the lowest
 MAPS = ("conv2", "conv3", "conv4", "conv5")  # Fig. 4: conv2_2, conv3_3, conv4_3, conv5_3
 LABELLERS = ("svm", "balanced")
+STARTS = ("fresh", "packaged")
 
 
 def _check_subset(name: str, given: Sequence[str], known: Sequence[Any]) -> None:
@@ -69,6 +70,8 @@ class EmbeddingRecipe:
     roi_size: int = 5  # Sec. 4.3: 5×5×num_channel
     fc_width: int = 256  # ours: the paper does not state the FC width of each scale (ADR 4)
     embedding_width: int = 1024  # Fig. 4, Fig. 5
+    start: str = "fresh"  # ours: "packaged" goes on from the embedder inside the package (ADR 15)
+    place_width: int = 0  # ours: FC width of place and size as a fifth scale (ADR 15)
     margins: tuple[float, float, float] = (0.1, 0.2, 0.4)  # Sec. 6.1: m1, m2, m3
     t_low: float = 0.02  # Sec. 6.1
     t_high: float = 0.1  # Sec. 6.1
@@ -88,6 +91,8 @@ class EmbeddingRecipe:
         _check_subset("maps", self.maps, MAPS)
         if self.labeller not in LABELLERS:
             raise UsageError(f"labeller: expected one of {', '.join(LABELLERS)}, got {self.labeller!r}.")
+        if self.start not in STARTS:
+            raise UsageError(f"start: expected one of {', '.join(STARTS)}, got {self.start!r}.")
         if self.abstain is not None and not 0 < self.abstain <= 1:
             raise UsageError(f"abstain: expected a share above 0 and at most 1, got {self.abstain}.")
 
@@ -169,7 +174,24 @@ DEMO = dataclasses.replace(
         refinement_steps=150,
     ),
 )
-PRESETS = {preset.name: preset for preset in (PAPER, FAST, DEMO)}
+# `improved` (ours, ADR 15): goes on from the embedder inside the package, which is told place and size.
+IMPROVED = dataclasses.replace(
+    PAPER,
+    name="improved",
+    embedding=dataclasses.replace(
+        PAPER.embedding,
+        trunk="lesion",
+        train_trunk=False,
+        start="packaged",
+        fc_width=128,
+        place_width=128,
+        relax_sequences=True,
+        steps=300,
+        step_drop=200,
+        refinement_steps=100,
+    ),
+)
+PRESETS = {preset.name: preset for preset in (PAPER, FAST, DEMO, IMPROVED)}
 
 
 def preset(name: str) -> Recipe:

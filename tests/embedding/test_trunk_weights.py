@@ -4,6 +4,7 @@ from safetensors.torch import save_file
 
 from lesiongraph.embedding import (
     COMPACT,
+    LESION,
     NARROW,
     VGG16,
     WEIGHTS_ENV,
@@ -33,10 +34,10 @@ def tiny(monkeypatch) -> dict[str, torch.Tensor]:
 
 
 def test_the_packaged_trunks_load_and_are_small():
-    narrow, compact = load_narrow(), load_compact()
-    assert (narrow.variant, compact.variant) == (NARROW, COMPACT)
-    assert packaged_trunk_info() == {"trunk narrow": narrow.sha256, "trunk compact": compact.sha256}
-    for name in ("narrow", "compact"):
+    trunks = (load_narrow(), load_compact(), load_trunk("lesion"))
+    assert tuple(trunk.variant for trunk in trunks) == (NARROW, COMPACT, LESION)
+    assert packaged_trunk_info() == {f"trunk {trunk.variant.name}": trunk.sha256 for trunk in trunks}
+    for name in ("narrow", "compact", "lesion"):
         with weights_module.resources.as_file(weights_module._packaged(name)) as file:
             assert file.stat().st_size <= 8_000_000
 

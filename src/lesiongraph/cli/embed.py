@@ -25,7 +25,7 @@ def embed(
 ) -> None:
     """Embed every kept lesion that has an image.
 
-    Before `train` has run, only the initial feature of the packaged trunk is made.
+    Before `train` has run, the embedder inside the package is used.
     """
     from lesiongraph.pipeline.embed import embed as run
     from lesiongraph.workspace import Workspace

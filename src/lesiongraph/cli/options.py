@@ -17,7 +17,7 @@ DEFAULT_WORKSPACE = Path("lesiongraph-workspace")
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the run report as JSON.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Random seed.")]
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write a CSV file here instead of a table.")]
-PresetOption = Annotated[str, typer.Option("--preset", help="demo, fast or paper.")]
+PresetOption = Annotated[str, typer.Option("--preset", help="improved, demo, fast or paper.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change one number of the preset: key=value.")
 ]

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    preset: PresetOption = "demo",
+    preset: PresetOption = "improved",
     changes: SetOption = None,
     vgg16: Vgg16Option = None,
     init: InitOption = "imagenet",

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,13 @@ from lesiongraph import __version__
 from lesiongraph.embedding.inputs import LesionInputs
 from lesiongraph.embedding.network import LesionEmbedder, choose_device
 from lesiongraph.embedding.trunk import TRUNK_VARIANTS, Trunk, TrunkLike
-from lesiongraph.embedding.weights import load_trunk, read_metadata, state_sha256, write_safetensors
+from lesiongraph.embedding.weights import (
+    file_sha256,
+    load_trunk,
+    read_metadata,
+    state_sha256,
+    write_safetensors,
+)
 from lesiongraph.errors import WeightsError
 from lesiongraph.recipe import EmbeddingRecipe
 
@@ -81,9 +89,14 @@ class TrainedEmbedder:
             "recipe": dataclasses.asdict(self.recipe),
         }
 
-    def save(self, path: Path | str) -> None:
-        """Write a safetensors file, whole or not at all; a frozen trunk is named by sha256, not stored."""
+    def save(self, path: Path | str, *, half: bool = False) -> None:
+        """Write a safetensors file, whole or not at all; a frozen trunk is named by sha256, not stored.
+
+        With `half` the head is kept in half precision, as in the file inside the package.
+        """
         tensors = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        if half:
+            tensors = {name: value.half() for name, value in tensors.items()}
         if self.recipe.train_trunk:
             tensors |= {f"trunk.{name}": value for name, value in self.trunk.state_dict().items()}
         tensors["history"] = torch.tensor(self.history, dtype=torch.float64)
@@ -130,6 +143,22 @@ class TrainedEmbedder:
         )
 
 
+def load_packaged_embedder() -> TrainedEmbedder:
+    """Return the embedder inside the package, with its trunk (MODEL_CARD.md)."""
+    with resources.as_file(_packaged_file()) as path:
+        return TrainedEmbedder.load(path)
+
+
+def packaged_embedder_info() -> tuple[dict[str, Any], str]:
+    """Return what `describe` said of the packaged embedder when it was saved, and its file's sha256."""
+    with resources.as_file(_packaged_file()) as path:
+        return _stated(path), file_sha256(path)
+
+
+def _packaged_file() -> Traversable:
+    return resources.files("lesiongraph.embedding") / "weights" / "embedder.safetensors"
+
+
 def embed(
     model: TrainedEmbedder,
     inputs: LesionInputs,
@@ -162,7 +191,7 @@ def embed(
         for start in range(0, len(inputs), ROWS_AT_ONCE):
             rows = np.arange(start, min(start + ROWS_AT_ONCE, len(inputs)))
             for piece in inputs.pieces(rows, model.head.device):
-                vectors[rows[piece.positions]] = model.head(piece.maps()).cpu().numpy()
+                vectors[rows[piece.positions]] = model.head(piece.maps(), piece.places).cpu().numpy()
             if progress is not None:
                 progress(int(rows[-1]) + 1, len(inputs))
     return vectors

@@ -72,8 +72,9 @@ def train_embedder(
     rng_seed: int = 0,
     progress: TrainingProgress | None = None,
     checkpoint: Checkpointing | None = None,
+    start: LesionEmbedder | None = None,
 ) -> TrainedEmbedder:
-    """Train from the trunk's weights and fresh FC layers.
+    """Train from the trunk's weights and fresh FC layers, or those of `start`.
 
     Every step's sequences are drawn by a generator seeded with (rng_seed, phase, step), so that a
     training that was killed and started again gives the same result as one that was not (on a CPU with
@@ -93,6 +94,8 @@ def train_embedder(
         Called after each step with (step, steps, loss).
     checkpoint : Checkpointing, optional
         A checkpoint of the same recipe, seed and lesion count is taken up; of another one is overwritten.
+    start : LesionEmbedder, optional
+        A trained head of the recipe's widths; it is copied.
 
     Raises
     ------
@@ -110,6 +113,8 @@ def train_embedder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng_seed)
         head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe).to(trunk.device)
+    if start is not None:
+        head.load_state_dict(start.state_dict())
     model = TrainedEmbedder(trunk, head, recipe, rng_seed=rng_seed)
     rates = ((0, recipe.learning_rate), (recipe.step_drop, recipe.learning_rate_low))
     _run(model, inputs, sampler, _Phase(0, recipe.steps, rates), progress=progress, checkpoint=checkpoint)
@@ -194,7 +199,7 @@ def _step(
         return sequence_loss(vectors.index_select(0, where).view(*sequences.shape, -1), margins)
 
     if len(pieces) == 1:
-        loss = loss_of(head(pieces[0].maps()))
+        loss = loss_of(head(pieces[0].maps(), pieces[0].places))
         loss.backward()  # type: ignore[no-untyped-call]
     else:
         # Only the embeddings of all pieces are held at once, not their activations: the loss's gradient
@@ -202,13 +207,13 @@ def _step(
         vectors = torch.empty(len(rows), head.joint_fc.out_features, device=head.device)
         with torch.no_grad():
             for piece in pieces:
-                vectors[torch.from_numpy(piece.positions)] = head(piece.maps())
+                vectors[torch.from_numpy(piece.positions)] = head(piece.maps(), piece.places)
         vectors.requires_grad_()
         loss = loss_of(vectors)
         loss.backward()  # type: ignore[no-untyped-call]
         assert vectors.grad is not None
         for piece in pieces:
-            head(piece.maps()).backward(vectors.grad[torch.from_numpy(piece.positions)])
+            head(piece.maps(), piece.places).backward(vectors.grad[torch.from_numpy(piece.positions)])
     value = float(loss.detach())
     if not np.isfinite(value):
         raise FloatingPointError(f"the loss became {value}; lower the learning rate (--set learning_rate=…)")

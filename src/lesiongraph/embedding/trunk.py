@@ -89,6 +89,13 @@ class TrunkVariant:
 
     name: str
     widths: tuple[int, int, int, int, int]  # channels of the five stages
+    # HU ranges that the first layer sees beside the trunk's own window, each as three more channels
+    more_windows_hu: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the first layer's input: three context slices in each window."""
+        return 3 * (1 + len(self.more_windows_hu))
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -103,7 +110,7 @@ class TrunkVariant:
 
     def multiply_adds(self, height: int, width: int) -> int:
         """Count the multiply-adds of all convolutions on one patch."""
-        total, channels = 0, 3
+        total, channels = 0, self.inputs
         for stage, (convs, out) in enumerate(zip(CONVS_PER_STAGE, self.widths, strict=True)):
             for _ in range(convs):
                 total += 9 * channels * out * (height >> stage) * (width >> stage)
@@ -114,7 +121,10 @@ class TrunkVariant:
 VGG16 = TrunkVariant("vgg16", (64, 128, 256, 512, 512))
 NARROW = TrunkVariant("narrow", (16, 32, 64, 128, 128))
 COMPACT = TrunkVariant("compact", (16, 32, 80, 208, 288))  # 1/8.2 of VGG-16's multiply-adds
-TRUNK_VARIANTS = {variant.name: variant for variant in (VGG16, NARROW, COMPACT)}
+# The narrow trunk trained on lesions; over the whole window soft tissues differ by a few grey levels, so it
+# sees them in a window of their own too (docs/adr/0015-packaged-embedder.md).
+LESION = TrunkVariant("lesion", (16, 32, 64, 128, 128), more_windows_hu=((-160.0, 240.0),))
+TRUNK_VARIANTS = {variant.name: variant for variant in (VGG16, NARROW, COMPACT, LESION)}
 
 
 class Trunk(nn.Module):
@@ -144,7 +154,7 @@ class Trunk(nn.Module):
         self.window_hu = window_hu
         self.origin = "scratch"
         self.sha256 = ""
-        self.features = nn.Sequential(*_layers(variant.widths))
+        self.features = nn.Sequential(*_layers(variant.widths, variant.inputs))
         # a constant, not a weight: it stays out of the state so that torchvision's files fit
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
 
@@ -160,9 +170,15 @@ class Trunk(nn.Module):
         ----------
         hu : Tensor (B, 3, H, W)
             The three context slices stand for red, green and blue.
+
+        Returns
+        -------
+        Tensor (B, 3, H, W)
+            Three more channels for each further window of the variant.
         """
-        low, high = self.window_hu
-        return (hu.clamp(low, high) - low) * (255.0 / (high - low)) - self.mean
+        windows = (self.window_hu, *self.variant.more_windows_hu)
+        seen = [(hu.clamp(low, high) - low) * (255.0 / (high - low)) - self.mean for low, high in windows]
+        return seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
 
     def forward(self, hu: Tensor, extents: Tensor | None = None) -> list[Tensor]:
         """Return the maps conv2_2, conv3_3, conv4_3 and conv5_3 (after ReLU).
@@ -221,9 +237,9 @@ def map_extents(extents: Tensor, stride: int) -> Tensor:
     return (extents // stride).clamp(min=1)
 
 
-def _layers(widths: Sequence[int]) -> list[nn.Module]:
+def _layers(widths: Sequence[int], inputs: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    channels = 3
+    channels = inputs
     for stage, (convs, width) in enumerate(zip(CONVS_PER_STAGE, widths, strict=True)):
         if stage:
             layers.append(nn.MaxPool2d(2))

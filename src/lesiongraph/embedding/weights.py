@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lesiongraph.embedding.network import choose_device
-from lesiongraph.embedding.trunk import COMPACT, NARROW, TRUNK_VARIANTS, VGG16, Trunk, TrunkVariant
+from lesiongraph.embedding.trunk import COMPACT, LESION, NARROW, TRUNK_VARIANTS, VGG16, Trunk, TrunkVariant
 from lesiongraph.errors import UsageError, WeightsError
 
 WEIGHTS_ENV = "LESIONGRAPH_VGG16_WEIGHTS"
@@ -27,7 +27,12 @@ VGG16_URL = "https://download.pytorch.org/models/vgg16_features-amdegroot-88682a
 VGG16_SHA256_PREFIX = "88682ab5"
 CACHED_NAME = "vgg16_imagenet_features_88682ab5.safetensors"
 SILENCE_S = 30.0
-PACKAGED = (NARROW.name, COMPACT.name)
+PACKAGED = (NARROW.name, COMPACT.name, LESION.name)
+_ORIGINS = {
+    NARROW.name: "packaged narrow trunk, distilled from VGG-16",
+    COMPACT.name: "packaged compact trunk, distilled from VGG-16",
+    LESION.name: "packaged lesion trunk, learned from phantom lesions",
+}
 NEXT_STEP = (
     f"Pass the path of a VGG-16 weights file (.safetensors or .pth with torchvision's key names), set "
     f"{WEIGHTS_ENV} to it, allow the one-time download, or ask for untrained weights with init='scratch'."
@@ -46,9 +51,9 @@ def load_trunk(
 
     Parameters
     ----------
-    name : {"vgg16", "narrow", "compact"}
+    name : {"vgg16", "narrow", "compact", "lesion"}
     path : path, optional
-        Weights file; without it the packaged file (narrow, compact) or `load_vgg16`'s search (vgg16).
+        Weights file; without it the packaged file (narrow, compact, lesion) or `load_vgg16`'s search (vgg16).
     init : "scratch", optional
         Ask for untrained weights.
     rng_seed : int
@@ -242,7 +247,7 @@ def _load_packaged(variant: TrunkVariant, path: Path | str | None) -> Trunk:
     if path is not None:
         return _load(variant, Path(path), str(path))
     with resources.as_file(_packaged(variant.name)) as file:
-        return _load(variant, file, f"packaged {variant.name} trunk, distilled from VGG-16")
+        return _load(variant, file, _ORIGINS[variant.name])
 
 
 def _packaged(name: str) -> Traversable:

@@ -9,10 +9,11 @@ import numpy as np
 from lesiongraph.embedding import CachedLesions, PatchLesions, PatchLike, TrainedEmbedder
 from lesiongraph.embedding import embed as embed_lesions
 from lesiongraph.imaging import PatchStore
-from lesiongraph.pipeline.features import Features, ensure_features, open_trunk, write_vectors
+from lesiongraph.pipeline.embedder import PACKAGED_NOTE, WorkspaceEmbedder, workspace_embedder
+from lesiongraph.pipeline.features import Features, ensure_features, write_vectors
 from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.pipeline.progress import Progress, silent
-from lesiongraph.recipe import DEMO, EmbeddingRecipe, ImagingRecipe
+from lesiongraph.pipeline.training_set import lesions_in_order, places_of
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
 
@@ -31,64 +32,72 @@ class PatchRows:
 
 
 def embed(workspace: Workspace, *, vgg16: Path | None = None, progress: Progress = silent) -> RunReport:
-    """Embed every kept lesion that has an image.
+    """Embed every kept lesion that has an image, by the workspace's own embedder or else the packaged one.
 
-    Before `train` has run there is no embedding: then only the initial feature of the packaged narrow
-    trunk is made, and the report says so.
+    Raises
+    ------
+    WeightsError
+        If the embedder's trunk is absent.
     """
     report = RunReport("embed")
     with workspace.lock():
-        if workspace.has("model"):
-            about = workspace.open("model", "train").read_json("about")
-            patches = ensure_patches(workspace, ImagingRecipe(**about.get("imaging", {})), report, progress)
-            _embed_all(workspace, patches, vgg16, report, progress)
-        else:
-            patches = ensure_patches(workspace, ImagingRecipe(), report, progress)
-            trunk = open_trunk(DEMO.embedding.trunk, report)
-            former = workspace.key("initial")
-            ensure_features(workspace, patches, trunk, DEMO.embedding.roi_size, progress)
-            report.already_done = workspace.is_current("initial", former)
-            report.notes.append(
-                "no trained model in this workspace: the initial feature was made, "
-                "the embedding was not (run `lesiongraph train`; `--feature initial` searches without)"
-            )
+        embedder = workspace_embedder(workspace)
+        patches = ensure_patches(workspace, embedder.imaging, report, progress)
+        _embed_all(workspace, patches, embedder, (report, vgg16), progress)
+        if embedder.path is None:
+            report.notes.append(PACKAGED_NOTE)
         workspace.write_run_report("embed", report.finish().as_dict())
     return report
 
 
 def _embed_all(
-    workspace: Workspace, patches: PatchStore, vgg16: Path | None, report: RunReport, progress: Progress
+    workspace: Workspace,
+    patches: PatchStore,
+    embedder: WorkspaceEmbedder,
+    told: tuple[RunReport, Path | None],
+    progress: Progress,
 ) -> None:
-    folder = workspace.open("model", "train")
-    about = folder.read_json("about")
-    recipe = EmbeddingRecipe.from_stated(about["recipe"])
-    key = fingerprint(workspace.key("patches"), workspace.key("model"))
+    report, vgg16 = told
+    recipe = embedder.recipe
+    # a head that is told where a lesion lies depends on where `locate` says it does
+    located = workspace.key("locations") if recipe.place_width and workspace.has("locations") else ""
+    key = fingerprint(workspace.key("patches"), embedder.key, located)
     report.already_done = workspace.is_current("embedding", key)
     if not report.already_done:
-        path = folder.path / "embedder.safetensors"
-        if recipe.train_trunk:
-            model = TrainedEmbedder.load(path)
-            features = None
-        else:
-            init = "scratch" if about["trunk_origin"] == "scratch" else "imagenet"
-            trunk = open_trunk(recipe.trunk, report, vgg16=vgg16, init=init)
-            model = TrainedEmbedder.load(path, trunk)
-            features = ensure_features(workspace, patches, trunk, recipe.roi_size, progress, pool=recipe.pool)
-        vectors = embed_with(model, patches, features, progress)
+        model = embedder.load(report, vgg16)
+        features = None
+        if not recipe.train_trunk:
+            features = ensure_features(
+                workspace, patches, model.trunk, recipe.roi_size, progress, pool=recipe.pool
+            )
+        places = places_of(lesions_in_order(workspace, list(patches.lesion_ids)))
+        if recipe.place_width:
+            report.counts["lesions without a location (embedded without it)"] = int(
+                np.isnan(places[:, :3]).any(axis=1).sum()
+            )
+        vectors = embed_with(model, patches, features, places, progress)
         with workspace.write("embedding", key) as out:
-            origin = {"model": workspace.key("model"), "trunk": recipe.trunk, "dimensions": vectors.shape[1]}
+            origin = {"model": embedder.key, "trunk": recipe.trunk, "dimensions": vectors.shape[1]}
             write_vectors(workspace, out, list(patches.lesion_ids), vectors, origin)
     report.counts["lesions embedded"] = len(patches)
     report.details.update(trunk=recipe.trunk, frozen=not recipe.train_trunk, embedding=recipe.embedding_width)
 
 
 def embed_with(
-    model: TrainedEmbedder, patches: PatchStore, features: Features | None, progress: Progress = silent
+    model: TrainedEmbedder,
+    patches: PatchStore,
+    features: Features | None,
+    places: np.ndarray,
+    progress: Progress = silent,
 ) -> np.ndarray:
-    """Embed all patches: from the cached maps where the trunk is frozen, else through the trained trunk."""
+    """Embed all patches: from the cached maps where the trunk is frozen, else through the trained trunk.
+
+    `places` (N, 5) are location and size of the patches' lesions, in their order (`places_of`).
+    """
+    recipe = model.recipe
     inputs = (
-        CachedLesions(features.maps)
+        CachedLesions(features.maps, places=places)
         if features is not None
-        else PatchLesions(PatchRows(patches), model.trunk, model.recipe.roi_size, model.recipe.pool)
+        else PatchLesions(PatchRows(patches), model.trunk, recipe.roi_size, recipe.pool, places=places)
     )
     return embed_lesions(model, inputs, progress=lambda done, total: progress("embed", done, total))

@@ -69,7 +69,7 @@ def evaluate(
             "Evaluation", f"typed lesions of split {split}" + (f", subset {subset}" if subset else ""), 0,
             "Choose another --split or --subset; `lesiongraph catalogue` shows which lesions have a type.",
         )  # fmt: skip
-    if feature == "embedding":
+    if feature == "embedding" and workspace.has("model"):
         refuse_dealt_anew(workspace, vectors.lesions.iloc[rows])
     rows = with_cues(vectors.lesions, rows, report)
     scored = score_rows(vectors, rows, feature, k=k, other_patients=other_patients, rng_seed=rng_seed)

@@ -63,14 +63,18 @@ def label_pool(data: TrainingSet, features: np.ndarray, recipe: EmbeddingRecipe)
 
 
 def ensure_initial_labels(
-    workspace: Workspace, data: TrainingSet, initial: np.ndarray, recipe: EmbeddingRecipe
+    workspace: Workspace, data: TrainingSet, vectors: np.ndarray, recipe: EmbeddingRecipe
 ) -> PoolLabels:
-    """Return the labels by the initial feature, which no random seed changes: made once a workspace."""
+    """Return the labels by the initial feature or the packaged embedding: made once a workspace.
+
+    No random seed changes them.
+    """
     key = fingerprint(
-        [workspace.key(stage) for stage in ("initial", "locations")], recipe.labeller, recipe.abstain
-    )
+        [workspace.key(stage) for stage in ("initial", "locations")],
+        recipe.labeller, recipe.abstain, recipe.start,
+    )  # fmt: skip
     if not workspace.is_current(LABELS, key):
-        made = label_pool(data, initial, recipe)
+        made = label_pool(data, vectors, recipe)
         with workspace.write(LABELS, key) as folder:
             folder.write_table("labels", labels_table(data, made.labels))
             folder.write_json("facts", made.facts)

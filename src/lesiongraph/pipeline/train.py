@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lesiongraph.embedding import Checkpointing
+from lesiongraph.embedding import Checkpointing, TrainedEmbedder, load_packaged_embedder
+from lesiongraph.errors import UsageError
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.pipeline.embed import embed_with
 from lesiongraph.pipeline.features import Features, ensure_features, open_trunk
 from lesiongraph.pipeline.labelling import ensure_initial_labels, label_noise
 from lesiongraph.pipeline.patches import ensure_patches
@@ -92,10 +94,32 @@ def start_run(
 ) -> TrainingRun:
     """Return a training of the workspace's pool, ready to run."""
     data = training_set(workspace, features.lesion_ids)
-    labels = (
-        ensure_initial_labels(workspace, data, features.initial, recipe) if "type" in recipe.cues else None
-    )
-    return TrainingRun(recipe, data, patches, features, labels, progress)
+    start = packaged_start(recipe)
+    labels = None
+    if "type" in recipe.cues:
+        vectors = features.initial if start is None else embed_with(start, patches, features, data.places)
+        labels = ensure_initial_labels(workspace, data, vectors, recipe)
+    return TrainingRun(recipe, data, patches, features, labels, progress, start)
+
+
+def packaged_start(recipe: EmbeddingRecipe) -> TrainedEmbedder | None:
+    """Return the embedder that a training of this recipe goes on from, None where it starts afresh.
+
+    Raises
+    ------
+    UsageError
+        If the recipe's network is not the packaged embedder's.
+    """
+    if recipe.start == "fresh":
+        return None
+    start = load_packaged_embedder()
+    for name in ("trunk", "maps", "roi_size", "pool", "fc_width", "embedding_width", "place_width"):
+        if getattr(recipe, name) != getattr(start.recipe, name):
+            raise UsageError(
+                f"start=packaged: the packaged embedder has {name}={getattr(start.recipe, name)}, the recipe "
+                f"{getattr(recipe, name)}. Leave {name} as it is, or --set start=fresh."
+            )
+    return start
 
 
 def add_noise(report: RunReport, workspace: Workspace, stage: str, true_types: pd.Series | None) -> None:

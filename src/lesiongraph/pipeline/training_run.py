@@ -48,6 +48,7 @@ class TrainingRun:
     features: Features
     initial_labels: PoolLabels | None
     progress: Progress
+    start: TrainedEmbedder | None = None  # the embedder whose head this one goes on from
     labels: PoolLabels | None = None
     sampler: SequenceSampler | None = None
     counts: Counter[str] = field(default_factory=Counter)
@@ -61,7 +62,13 @@ class TrainingRun:
 
     def vectors(self, model: TrainedEmbedder) -> np.ndarray:
         """Embed all lesions (N, D), rows as in `data.lesions`."""
-        return embed_with(model, self.patches, None if self.recipe.train_trunk else self.features)
+        features = None if self.recipe.train_trunk else self.features
+        return embed_with(model, self.patches, features, self.data.places)
+
+    @property
+    def labelled_by(self) -> str:
+        """The vectors that the first pseudo-labels come from, in words."""
+        return "packaged embedding" if self.start else "initial feature"
 
     def save(self, folder: StageFolder, model: TrainedEmbedder) -> None:
         """Write the embedder and what it learned from."""
@@ -83,8 +90,8 @@ class TrainingRun:
         self.counts.update(self.data.counts())
         inputs = self._inputs(trunk)
         model = train_embedder(
-            inputs, self._sample(self.initial_labels, "initial feature"), trunk, self.recipe,
-            rng_seed=rng_seed, checkpoint=checkpoint,
+            inputs, self._sample(self.initial_labels, self.labelled_by), trunk, self.recipe,
+            rng_seed=rng_seed, checkpoint=checkpoint, start=self.start.head if self.start else None,
             progress=lambda step, steps, _loss: self.progress("train", step, steps),
         )  # fmt: skip
         for _ in range(self.recipe.refinements):
@@ -96,9 +103,10 @@ class TrainingRun:
 
     def _inputs(self, trunk: TrunkLike) -> LesionInputs:
         if not self.recipe.train_trunk:
-            return CachedLesions(self.features.maps, self.data.pool)
+            return CachedLesions(self.features.maps, self.data.pool, self.data.places)
         chosen = _Chosen(PatchRows(self.patches), self.data.pool)
-        return PatchLesions(chosen, trunk, self.recipe.roi_size, self.recipe.pool)
+        places = self.data.places[self.data.pool]
+        return PatchLesions(chosen, trunk, self.recipe.roi_size, self.recipe.pool, places=places)
 
     def _relabel(self, model: TrainedEmbedder) -> SequenceSampler:
         """Label the pool again by the learned embedding."""

@@ -35,6 +35,11 @@ class TrainingSet:
         patients: np.ndarray = self.lesions.patient_id.to_numpy(str)[self.seeds]
         return patients
 
+    @property
+    def places(self) -> np.ndarray:
+        """Location and size (N, 5) of all lesions, for a head that is told them."""
+        return places_of(self.lesions)
+
     def counts(self) -> dict[str, int]:
         """Return how many take part, and how many with a remark on their location."""
         pool = self.lesions.iloc[self.pool]
@@ -44,6 +49,18 @@ class TrainingSet:
             "pool": len(self.pool),
             "pool lesions with a remark on their location (used)": int(remarks.sum()),
         }
+
+
+def lesions_in_order(workspace: Workspace, lesion_ids: list[str]) -> pd.DataFrame:
+    """Return the kept lesions of these ids, in their order."""
+    lesions = kept_lesions(workspace).set_index("lesion_id", drop=False).loc[lesion_ids]
+    return lesions.reset_index(drop=True)
+
+
+def places_of(lesions: pd.DataFrame) -> np.ndarray:
+    """Return x, y, z, long and short axis in mm (N, 5) of lesions from `kept_lesions`; NaN where unknown."""
+    places: np.ndarray = lesions[["lx", "ly", "lz", "long_mm", "short_mm"]].to_numpy(float)
+    return places
 
 
 def check_located(workspace: Workspace) -> None:
@@ -68,8 +85,7 @@ def training_set(workspace: Workspace, lesion_ids: list[str]) -> TrainingSet:
     NotEnoughDataError
         If there are no seeds of two types, or fewer than five pool lesions.
     """
-    lesions = kept_lesions(workspace).set_index("lesion_id", drop=False).loc[lesion_ids]
-    lesions = lesions.reset_index(drop=True)
+    lesions = lesions_in_order(workspace, lesion_ids)
     usable = ~lesions.possibly_noisy & lesions[["lx", "ly", "lz", "long_mm", "short_mm"]].notna().all(axis=1)
     seeds = np.flatnonzero((lesions.subset == "seed") & (lesions.type != "") & ~lesions.possibly_noisy)
     pool = np.flatnonzero((lesions.subset == "pool") & usable)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lesiongraph.errors import StageMissingError, UsageError
 from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.pipeline.embedder import workspace_embedder
 from lesiongraph.workspace import Workspace
 
 FEATURES = ("embedding", "initial", "location", "size")
@@ -28,18 +29,15 @@ def read_vectors(workspace: Workspace, feature: str, location: str = "stated") -
     Raises
     ------
     StageMissingError
-        If `embed` (or, for the embedding, `train`) has not run, or the catalogue or the model
-        has changed since.
+        If `embed` has not run, or the catalogue or the model has changed since.
     UsageError
         If the feature has no stored vectors.
     """
     if feature not in ("embedding", "initial"):
         raise UsageError(f"Unknown feature {feature!r}; expected embedding or initial.")
-    if feature == "embedding" and not workspace.has("model"):
-        workspace.open("model", "train", "trained embedding")  # raises, and names the verb that is due
     folder = workspace.open(feature, "embed", f"{feature} of the lesions")
     origin = folder.read_json("origin")
-    if feature == "embedding" and origin["model"] != workspace.key("model"):
+    if feature == "embedding" and origin["model"] != workspace_embedder(workspace).key:
         raise StageMissingError(
             "embedding by the model as it is now (it was trained again since)", "embed", workspace.path
         )

@@ -1,0 +1,56 @@
+"""Which loss, inputs and labels give the best embedding on a frozen trunk (docs/experiments.md).
+
+    python benchmarks/embedding_objectives.py -w W [--truth truth.csv] [--methods paper supcon] [--seeds 3]
+
+The workspace must be mined and located. Every method learns from the same pool, pseudo-labels and cached
+maps, with one refinement; scored are the typed lesions of the test subset. With a truth that names
+backgrounds (implanted lesions) "others" leaves out hits on the query's own, else those of its own patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from objectives import METHODS, load_archive, print_trials, run_trial
+from objectives.trial import score
+from provenance import print_header
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-w", "--workspace", type=Path, required=True)
+    parser.add_argument("--truth", type=Path)
+    parser.add_argument("--trunk", default="narrow")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print_header(torch=torch.__version__, threads=1)
+    archive = load_archive(options.workspace, options.truth, options.trunk)
+    counts = {subset: len(archive.rows(subset)) for subset in ("seed", "pool", "test")}
+    rows = []
+    for label, vectors in (("initial feature", archive.initial), ("location", archive.places)):
+        rows.append(
+            (
+                label,
+                [score(archive, vectors, other_owners=False)],
+                [score(archive, vectors, other_owners=True)],
+            )
+        )
+    print_trials(f"{archive.name}, {options.trunk} trunk, {counts}", rows)
+    for name in options.methods:
+        trials = [run_trial(archive, METHODS[name], seed) for seed in range(options.seeds)]
+        print_trials(
+            f"{name}: labels right {100 * sum(t.labels_right for t in trials) / len(trials):.1f} %, "
+            f"{sum(t.seconds for t in trials) / len(trials):.0f} s a training",
+            [(METHODS[name].label, [t.every_hit for t in trials], [t.other_owners for t in trials])],
+        )
+
+
+if __name__ == "__main__":
+    main()
