@@ -34,6 +34,7 @@ def test_lesions_are_embedded_without_training(cli, untrained):
     lesion = vectors.lesions.lesion_id[0]
     for verb in (("search", lesion), ("match",), ("evaluate", "--split", "val"), ("report",)):
         assert cli(*verb, "-w", untrained).code == 0
+    assert "Classification (Fig. 7)" not in cli("report", "-w", untrained).out  # as a section left out
 
 
 def test_embedded_again_it_is_done_and_after_training_it_is_stale(cli, untrained):

@@ -69,7 +69,7 @@ def evaluate(
             "Evaluation", f"typed lesions of split {split}" + (f", subset {subset}" if subset else ""), 0,
             "Choose another --split or --subset; `lesiongraph catalogue` shows which lesions have a type.",
         )  # fmt: skip
-    if feature == "embedding" and workspace.has("model"):
+    if feature == "embedding":
         refuse_dealt_anew(workspace, vectors.lesions.iloc[rows])
     rows = with_cues(vectors.lesions, rows, report)
     scored = score_rows(vectors, rows, feature, k=k, other_patients=other_patients, rng_seed=rng_seed)
@@ -185,7 +185,12 @@ def _check_options(*, feature: str, split: str, subset: str | None, location: st
 
 
 def refuse_dealt_anew(workspace: Workspace, lesions: pd.DataFrame) -> None:
-    """New sources deal the patients anew: what trained the model must not be scored as something else."""
+    """New sources deal the patients anew: what trained the model must not be scored as something else.
+
+    The packaged embedder has learned from no patient of the workspace.
+    """
+    if not workspace.has("model"):
+        return
     trained = workspace.open("model", "train").read_table("training_set")
     subset_then = lesions.patient_id.map(trained.set_index("patient_id").subset)
     moved = int((subset_then.notna() & (subset_then != lesions.subset)).sum())
