@@ -5,7 +5,7 @@
 Only the labelled patients are drawn: patients are independent and the rows are of typed lesions, so the test
 split comes out as in the whole hospital. All typed lesions of half as many patients are a sample as large
 as that split: while calibrating, `--patients 200` and its row "all typed" cost half. A trained embedding is
-never looked at.
+never looked at. `--workspace W` prints the rows of a hospital that went through the chain already.
 """
 
 from __future__ import annotations
@@ -40,11 +40,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--difficulty", default="hard")
     parser.add_argument("--patients", type=int, default=400)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder for hospital and workspace")
+    parser.add_argument("--seed", type=int, default=1001)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--work", type=Path, help="folder for hospital and workspace")
+    where.add_argument("--workspace", type=Path, help="print the rows of this workspace, draw nothing")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--vgg16", action="store_true", help="also VGG-16's raw feature (a few minutes)")
     asked = parser.parse_args()
+    if asked.workspace:
+        _print_rows(Workspace(asked.workspace), asked.vgg16)
+        return
     started = time.perf_counter()
     _draw_labelled(asked)
     drawn = time.perf_counter()
@@ -57,10 +62,14 @@ def main() -> None:
         f"{asked.difficulty}, {asked.patients} patients, seed {asked.seed}: "
         f"drawn in {drawn - started:.0f} s, chain {done - drawn:.0f} s"
     )
+    _print_rows(workspace, asked.vgg16)
+
+
+def _print_rows(workspace: Workspace, vgg16: bool) -> None:
     vectors = read_vectors(workspace, "initial")
     typed = vectors.lesions[(vectors.lesions.type != "") & ~vectors.lesions.possibly_noisy]
     raw = {"raw, narrow trunk": vectors.matrix}
-    if asked.vgg16:
+    if vgg16:
         raw["raw, VGG-16"] = _vgg16_features(workspace, vectors.lesions, typed.index)
     samples = {"all typed": typed, "test": typed[typed.split == "test"]}
     for name, lesions in samples.items():
