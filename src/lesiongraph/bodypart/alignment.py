@@ -6,6 +6,7 @@ line from the new score to the packaged z makes both z mean the same place, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from lesiongraph.bodypart.volumes import TrainingVolume
 
 LEAST_R = 0.8  # a volume whose packaged scores follow its slices less than this cannot tell where it lies
 LEAST_VOLUMES = 2
+_SLICES_A_VOLUME = 64  # looked at, at most: an archive has 200,000, and a line needs no more
 _MAD_TO_SD = 1.4826
 
 
@@ -115,15 +117,17 @@ def _scores_and_z(
     model: SsbrModel, reference: SsbrModel, volume: TrainingVolume, as_known: TrainingVolume
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The model's scores and the reference's z of a volume's slices; None where the reference cannot tell."""
+    step = math.ceil(len(volume.slices) / _SLICES_A_VOLUME)
+    own, other = volume.slices[::step], as_known.slices[::step]
     interval_mm = volume.interval_mm if np.isfinite(volume.interval_mm) else 1.0
-    position = interval_mm * np.arange(len(volume.slices))
-    body = shows_patient(as_known.slices)
-    known = reference.score(as_known.slices)
+    position = step * interval_mm * np.arange(len(own))
+    body = shows_patient(other)
+    known = reference.score(other)
     found = locate_scores(reference, known, body, position)
     use = body & reference.in_trained_range(known)
     if not found.r >= LEAST_R or use.sum() < 2:
         return None
-    return model.score(volume.slices[use]), reference.to_z(known[use])
+    return model.score(own[use]), reference.to_z(known[use])
 
 
 def _evenly(values: NDArray[np.float64], most: int = 24) -> NDArray[np.float64]:
