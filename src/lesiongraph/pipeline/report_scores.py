@@ -85,10 +85,16 @@ def _scores(context: ReportContext, feature: str, split: str, others: bool) -> d
     return {
         "data": f"this workspace, {split}",
         "hits": "other patients" if others else "all",
-        "feature": FEATURE_NAMES[feature],
+        "feature": _feature_name(context, feature),
         **{name: result[key] for key, name in SCORES.items()},
         "n": result["n"],
     }
+
+
+def _feature_name(context: ReportContext, feature: str) -> str:
+    if feature == "embedding" and not context.workspace.has("model"):
+        return "packaged embedder (nothing trained here)"
+    return FEATURE_NAMES[feature]
 
 
 def _paper_rows() -> list[dict[str, object]]:
