@@ -369,6 +369,8 @@ def test_a_training_that_diverges(cli, workspace):
             "train",
             "-w",
             workspace,
+            "--preset",
+            "demo",
             "--set",
             "learning_rate=1e30",
             "--set",

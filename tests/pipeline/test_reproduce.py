@@ -25,6 +25,8 @@ from lesiongraph.pipeline.reproduce_table import best_cells
 from lesiongraph.recipe import Recipe, override, preset
 from lesiongraph.workspace import StageFolder, Workspace
 
+FAITHFUL = ("--preset", "demo", *TRAINING)
+
 ERRORS = sorted(LOWER_IS_BETTER)
 TRAINED = [row.name for row in ROWS if row.trained]
 
@@ -177,7 +179,7 @@ def test_the_best_of_each_column_is_bold(reproduced):
 
 def test_the_table_equals_evaluate_of_the_same_model(reproduced, copied, identities, cli):
     table = table_of(reproduced[0])
-    assert cli("train", "-w", copied, *TRAINING, "--seed", 1).code == 0
+    assert cli("train", "-w", copied, "--preset", "demo", *TRAINING, "--seed", 1).code == 0
     assert cli("embed", "-w", copied).code == 0
     for row, feature, place in (("all", "embedding", 1), ("imagenet", "initial", 0),
                                 ("location-feature", "location", 0)):  # fmt: skip
@@ -341,12 +343,12 @@ def test_a_trunk_that_learns_starts_afresh_in_each_run(workspace, tmp_path):
 
 
 def test_train_states_the_noise_of_its_labels(cli, workspace, identities):
-    ran = cli("train", "-w", workspace, *TRAINING, "--seed", 3, "--truth", identities, "--json")
+    ran = cli("train", "-w", workspace, *FAITHFUL, "--seed", 3, "--truth", identities, "--json")
     assert ran.code == 0
     details = json.loads(ran.out)["details"]
     assert details["noise of the pseudo-labels"]["pool lesions of known type"] == 32
     assert details["pseudo-labels from initial feature"]["without a label"] == 0
-    again = cli("train", "-w", workspace, *TRAINING, "--seed", 3, "--truth", identities, "--json")
+    again = cli("train", "-w", workspace, *FAITHFUL, "--seed", 3, "--truth", identities, "--json")
     assert json.loads(again.out)["already_done"] is True
     noise = json.loads(again.out)["details"]["noise of the pseudo-labels"]
     assert noise == details["noise of the pseudo-labels"]
@@ -355,7 +357,7 @@ def test_train_states_the_noise_of_its_labels(cli, workspace, identities):
 
 
 def test_abstention_without_seeds_of_two_patients_is_an_error_not_a_silence(cli, workspace):
-    ran = cli("train", "-w", workspace, *TRAINING, "--set", "abstain=0.9")
+    ran = cli("train", "-w", workspace, *FAITHFUL, "--set", "abstain=0.9")
     assert ran.code == 1
     assert "seeds of two patients" in ran.err
 
