@@ -23,12 +23,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("-w", "--workspace", type=Path, required=True)
+    parser.add_argument("-w", "--workspace", type=Path)
     parser.add_argument("--truth", type=Path)
     parser.add_argument("--trunk", default="narrow")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
+    if options.workspace is None:
+        print("skipped: needs a mined and located workspace; give -w WORKSPACE")
+        return
     torch.set_num_threads(1)
     print_header(torch=torch.__version__, threads=1)
     archive = load_archive(options.workspace, options.truth, options.trunk)

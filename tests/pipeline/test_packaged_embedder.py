@@ -92,3 +92,16 @@ def test_the_file_says_what_it_is():
     assert len(sha256) == 64
     assert about["trunk"] == model.trunk.variant.name == preset("improved").embedding.trunk
     assert about["trunk_sha256"] == model.trunk.sha256
+
+
+def test_a_row_that_cannot_go_on_from_it_is_refused_before_any_training(cli, untrained):
+    ran = cli("reproduce", "-w", untrained, "--preset", "improved", "--seeds", 1, *TRAINING)
+    assert ran.code == 2
+    assert "maps=" in ran.err
+    assert not list(untrained.glob("run_*"))
+    assert (
+        cli(
+            "reproduce", "-w", untrained, "--preset", "improved", "--rows", "all", "--seeds", 1, *TRAINING
+        ).code
+        == 0
+    )

@@ -19,6 +19,7 @@ from lesiongraph.pipeline.reproduce_cells import REPEATS, Scores, cells_of, read
 from lesiongraph.pipeline.reproduce_rows import ALL_CUES, TableRow, check_base, chosen_rows
 from lesiongraph.pipeline.reproduce_runs import SCRATCH, Experiment, ensure_scores
 from lesiongraph.pipeline.reproduce_table import markdown, table_frame, table_json
+from lesiongraph.pipeline.train import packaged_start
 from lesiongraph.pipeline.training_set import check_located
 from lesiongraph.recipe import Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
@@ -63,7 +64,8 @@ def reproduce(
     Raises
     ------
     UsageError
-        If a row is unknown, or the recipe would change what the rows are.
+        If a row is unknown, the recipe would change what the rows are, or a row cannot go on from the
+        packaged embedder as the recipe asks.
     NotEnoughDataError
         If there are too few lesions to train or to score.
     StageMissingError
@@ -79,6 +81,9 @@ def reproduce(
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: expected at least 1.")
     wanted = chosen_rows(rows)
+    for row in wanted:  # before hours are spent on the rows that go well
+        if row.trained:
+            packaged_start(row.recipe(recipe))
     report = RunReport("reproduce")
     with workspace.lock():
         check_located(workspace)
