@@ -1,10 +1,8 @@
-"""Lesions with known type, place and size to train the packaged embedder on: phantom views and workspaces."""
+"""Lesions of phantom bodies with known type, place and size, to train the packaged embedder on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +10,10 @@ from numpy.typing import NDArray
 
 from lesiongraph.bodypart import SsbrModel, slice_input
 from lesiongraph.imaging import Patch, body_mask, cut_patch, relative_xy, whole_body_box
+from lesiongraph.lesion import BoundingBox
 from lesiongraph.phantom.difficulty import difficulty_named
 from lesiongraph.phantom.lesion_views import LesionView, sample_lesion_views
-from lesiongraph.pipeline.catalogue import kept_lesions
-from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.recipe import ImagingRecipe
-from lesiongraph.workspace import RunReport, Workspace
 
 SSBR_BATCH = 64
 
@@ -88,35 +84,7 @@ def _located(waiting: list[tuple[LesionView, NDArray[np.uint8]]], model: SsbrMod
     return found
 
 
-def _patch(view: LesionView, box) -> Patch:  # type: ignore[no-untyped-def]
+def _patch(view: LesionView, box: BoundingBox) -> Patch:
     series = {"spacing_x_mm": view.pixel_mm, "spacing_y_mm": view.pixel_mm, "slice_interval_mm": 2.0}
     slices = pd.DataFrame({"slice_index": [0, 1, 2], "position_mm": [0.0, 2.0, 4.0]})
     return cut_patch(_InMemory(view.hu), series, slices, 1, box)
-
-
-def workspace_lesions(path: Path, truth: Path) -> LesionSet:
-    """Read the located marks of a workspace whose type is stated or told by the truth."""
-    workspace = Workspace(path)
-    with workspace.lock():
-        store = ensure_patches(workspace, ImagingRecipe(), RunReport("train_embedder"))
-    table = pd.read_csv(truth, dtype=str).fillna("")
-    table = table[table.tracking_uid != ""].drop_duplicates("tracking_uid").set_index("tracking_uid")
-    found = LesionSet()
-    for row in _usable(kept_lesions(workspace)):
-        told = row.tracking_uid in table.index
-        lesion_type = row.type or (table.type[row.tracking_uid] if told else "")
-        if not lesion_type or row.lesion_id not in store:
-            continue
-        owner = table.background[row.tracking_uid] if told and "background" in table else row.patient_id
-        found.patches.append(store[row.lesion_id])
-        found.types.append(lesion_type)
-        found.locations.append((row.lx, row.ly, row.lz))
-        found.sizes_mm.append((row.long_mm, row.short_mm))
-        found.owners.append(str(owner))
-    return found
-
-
-def _usable(lesions: pd.DataFrame) -> Iterator[pd.Series]:
-    known = lesions[["lx", "ly", "lz", "long_mm", "short_mm"]].notna().all(axis=1)
-    for _, row in lesions[known & ~lesions.possibly_noisy].iterrows():
-        yield row
