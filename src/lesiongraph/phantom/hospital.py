@@ -6,23 +6,19 @@ all; a run that was killed goes on where it stopped and ends with the same bytes
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from lesiongraph.errors import DiskFullError, UsageError, WorkspaceBusyError
+from lesiongraph.errors import UsageError
 from lesiongraph.phantom.difficulty import PLAIN, Difficulty, difficulty_named
+from lesiongraph.phantom.output_folder import alone, clear_disk_full, run_each, write_settings
 from lesiongraph.phantom.patient import PatientTask, make_patient
 from lesiongraph.phantom.truth import README, merge_tables
-from lesiongraph.processes import worker_pool
 
 Progress = Callable[[str, int, int], None]
 
@@ -99,9 +95,9 @@ def generate_hospital(
     _check(patients, rng_seed, rows, workers)
     level = difficulty_named(difficulty)
     folders = _Folders(Path(out))
-    with _clear_disk_full(folders.out):
+    with clear_disk_full(folders.out):
         _claim(folders, patients, _settings(rng_seed, rows, level))
-        with _alone(folders):
+        with alone(folders.out, folders.settings):
             shutil.rmtree(folders.unfinished, ignore_errors=True)
             tasks = [PatientTask(folders.out, index, rng_seed, rows, level) for index in range(patients)]
             try:
@@ -118,30 +114,8 @@ def _make_all(tasks: list[PatientTask], workers: int, progress: Progress | None)
     waiting = [task for task in tasks if not task.is_done]
     done = len(tasks) - len(waiting)
     report(STAGE, done, len(tasks))
-    for number, _ in enumerate(_run(waiting, workers), start=1):
+    for number, _ in enumerate(run_each(make_patient, waiting, workers), start=1):
         report(STAGE, done + number, len(tasks))
-
-
-def _run(tasks: list[PatientTask], workers: int) -> Iterator[None]:
-    if workers == 1 or len(tasks) < 2:
-        for task in tasks:
-            make_patient(task)
-            yield
-        return
-    with worker_pool(min(workers, len(tasks))) as pool:
-        for future in as_completed([pool.submit(make_patient, task) for task in tasks]):
-            yield future.result()
-
-
-@contextlib.contextmanager
-def _alone(folders: _Folders) -> Iterator[None]:
-    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
-    with folders.settings.open("rb") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkspaceBusyError(folders.out, "unknown") from None
-        yield
 
 
 def _check(patients: int, rng_seed: int, rows: int, workers: int) -> None:
@@ -188,25 +162,13 @@ def _claim(folders: _Folders, patients: int, wanted: dict[str, int | str]) -> No
         )
     folders.truth.mkdir(parents=True, exist_ok=True)
     (folders.truth / "README.txt").write_text(README, encoding="utf-8")
-    part = folders.settings.with_name("hospital.json.part")
-    part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-    part.replace(folders.settings)
+    write_settings(folders.settings, wanted)
 
 
 def _is_our_empty_start(folders: _Folders) -> bool:
     """Whether the folder is what a run leaves that was killed before it wrote its settings."""
     allowed = {folders.truth, folders.truth / "README.txt", folders.truth / "hospital.json.part"}
     return all(path in allowed for path in folders.out.rglob("*"))
-
-
-@contextlib.contextmanager
-def _clear_disk_full(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError(path) from error
-        raise
 
 
 def _counts(truth: pd.DataFrame, slices: pd.DataFrame) -> dict[str, int]:

@@ -6,18 +6,15 @@ was killed goes on where it stopped and ends with the same bytes.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from lesiongraph.errors import DiskFullError, NotEnoughDataError, UsageError, WorkspaceBusyError
+from lesiongraph.errors import NotEnoughDataError, UsageError
 from lesiongraph.lesion import LESION_TYPES
 from lesiongraph.phantom.grafting.backgrounds import (
     BackgroundSeries,
@@ -36,7 +33,7 @@ from lesiongraph.phantom.grafting.truth import (
     read_grafted_truth,
     write_table,
 )
-from lesiongraph.processes import worker_pool
+from lesiongraph.phantom.output_folder import alone, clear_disk_full, run_each, write_settings
 
 Progress = Callable[[str, int, int], None]
 LAYOUT_VERSION = 1
@@ -125,9 +122,9 @@ def generate_cohort(
         progress=progress,
     )
     folders = _Folders(Path(out))
-    with _clear_disk_full(folders.out):
+    with clear_disk_full(folders.out):
         _claim(folders, patients, options, found)
-        with _alone(folders):
+        with alone(folders.out, folders.settings):
             return _generate(folders, patients, options, (found, left), (workers, progress))
 
 
@@ -176,19 +173,8 @@ def _make_all(jobs: Sequence[_Job], workers: int, report: Progress) -> None:
     )
     done = len(jobs) - len(waiting)
     report("implant", done, len(jobs))
-    for number, _ in enumerate(_run(waiting, workers), start=1):
+    for number, _ in enumerate(run_each(_make, waiting, workers), start=1):
         report("implant", done + number, len(jobs))
-
-
-def _run(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            _make(job)
-            yield
-        return
-    with worker_pool(min(workers, len(jobs))) as pool:
-        for future in [pool.submit(_make, job) for job in jobs]:
-            yield future.result()
 
 
 _opened: dict[str, PreparedBackground] = {}  # the one last used by this process
@@ -240,9 +226,7 @@ def _claim(
         )
     folders.truth.mkdir(parents=True, exist_ok=True)
     (folders.truth / "README.txt").write_text(README, encoding="utf-8")
-    part = folders.settings.with_name("cohort.json.part")
-    part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-    part.replace(folders.settings)
+    write_settings(folders.settings, wanted)
 
 
 def _check_same(folders: _Folders, patients: int, wanted: dict[str, object]) -> None:
@@ -259,27 +243,6 @@ def _check_same(folders: _Folders, patients: int, wanted: dict[str, object]) -> 
             f"{folders.out}: holds {len(present)} patients already, expected at most the {patients} asked "
             "for. Ask for as many or more, or choose another folder with --out."
         )
-
-
-@contextlib.contextmanager
-def _alone(folders: _Folders) -> Iterator[None]:
-    """Keep a second run out of the folder; the lock goes with the process, however it ends."""
-    with folders.settings.open("rb") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkspaceBusyError(folders.out, "unknown") from None
-        yield
-
-
-@contextlib.contextmanager
-def _clear_disk_full(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError(path) from error
-        raise
 
 
 def _counts(
