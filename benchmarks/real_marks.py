@@ -13,10 +13,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from lesiongraph.embedding import initial_features, load_narrow
-from lesiongraph.evaluation import patient_bootstrap, retrieve, type_retrieval_error
+from lesiongraph.evaluation import retrieve, type_retrieval_error
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.embed import embed
 from lesiongraph.pipeline.evaluate import feature_vectors
@@ -24,6 +22,7 @@ from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.mine import mine
 from lesiongraph.workspace import Workspace
 from provenance import add_data_argument, print_header, skip_without
+from trunks import with_interval
 
 K = 5
 
@@ -67,18 +66,11 @@ def report(workspace: Workspace) -> None:
         "| feature | all hits | other patients | the same, types that two patients have |\n|---|---|---|---|"
     )
     for name, matrix in features.items():
-        every = type_retrieval_error(retrieve(matrix, K), types)
-        others = type_retrieval_error(retrieve(matrix, K, patients), types)
-        cells = [interval(every, patients), interval(others, patients)]
-        cells.append(interval(others[shared], patients[shared]))
+        every = 100 * type_retrieval_error(retrieve(matrix, K), types)
+        others = 100 * type_retrieval_error(retrieve(matrix, K, patients), types)
+        cells = [with_interval(every, patients), with_interval(others, patients)]
+        cells.append(with_interval(others[shared], patients[shared]))
         print(f"| {name} | " + " | ".join(cells) + " |")
-
-
-def interval(errors: np.ndarray, patients: np.ndarray) -> str:
-    """Mean in percent with its 95 % interval over patients."""
-    rng = np.random.default_rng(0)
-    found = patient_bootstrap(lambda rows: float(errors[rows].mean()), patients, rng=rng)
-    return f"{100 * found.estimate:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
 if __name__ == "__main__":

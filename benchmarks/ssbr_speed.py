@@ -11,9 +11,7 @@ the average, one number) has random weights here: only its time is measured.
 from __future__ import annotations
 
 import argparse
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,27 +26,11 @@ from lesiongraph.bodypart import PAPER_DESIGN, SsbrModel, parameter_count, seede
 from lesiongraph.mining import mine_sources, open_series
 from lesiongraph.phantom import sample_training_volume
 from provenance import add_data_argument, print_header
+from timing import best_seconds, matmul_rate
 
 BPREG = "bpreg's network"
 _BATCH = 64
 _DICOM = ("LIDC-IDRI-0001", "CRLM-CT-1004")
-
-
-def best_seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Best wall time of some calls, after one that warms up."""
-    call()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
-
-
-def matmul_rate(side: int = 1536) -> float:
-    """Multiply-adds a second of a square float32 matrix product."""
-    a = torch.randn(side, side)
-    return side**3 / best_seconds(lambda: a @ a)
 
 
 def bpreg_network() -> nn.Module:
@@ -131,9 +113,9 @@ def main() -> None:
         "paper preset": (seeded_network(PAPER_DESIGN.network, 0).eval(), 8),
         BPREG: (bpreg_network(), 8),
     }
-    rates = [matmul_rate()]
+    rates = [matmul_rate(1536, 5)]
     speed = slices_per_second(networks)
-    rates.append(matmul_rate())
+    rates.append(matmul_rate(1536, 5))
     rate = max(rates)
     print(
         f"matrix product: {rate / 1e9:.1f} G multiply-adds/s (before the networks "
@@ -150,7 +132,9 @@ def main() -> None:
     scoring = 1 / next(iter(speed.values()))
     pictures = ct_slices()
     for mode in ("body", "frame"):
-        cut = best_seconds(lambda mode=mode: [slice_input(hu, mode=mode) for hu in pictures]) / len(pictures)
+        cut = best_seconds(
+            lambda mode=mode: [slice_input(hu, mode=mode) for hu in pictures], repeats=5
+        ) / len(pictures)
         print(f"slice_input, 512 x 512, {mode}: {cut * 1e3:.2f} ms a slice; scoring {scoring * 1e3:.2f} ms")
     for name in _DICOM:
         folder = chosen.data / "dicom" / name

@@ -1,6 +1,6 @@
 """Print the two rows that the hard phantom is calibrated on: type errors of the location and raw features.
 
-    python tools/calibrate_phantom.py --difficulty hard --patients 400 --seed 1001 --work /tmp/calibration
+    python tools/calibrate_phantom.py --difficulty hard --patients 400 --seed 1001 --work .scratch/calibration
 
 Only the labelled patients are drawn: patients are independent and the rows are of typed lesions, so the test
 split comes out as in the whole hospital. All typed lesions of half as many patients are a sample as large

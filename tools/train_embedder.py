@@ -65,10 +65,13 @@ class Learner:
     classifier: nn.Linear
     rng: np.random.Generator
 
+    def __post_init__(self) -> None:
+        self.places = torch.from_numpy(self.lesions.places()).float()  # (N, 5)
+        self.types = torch.tensor([LESION_TYPES.index(name) for name in self.lesions.types])  # (N,)
+
     def loss(self, rows: NDArray[np.int64]) -> Tensor:
         """Contrast of types, ratios of places and sizes within a type, and the types themselves."""
-        told = torch.from_numpy(self.lesions.places()[rows]).float()
-        types = torch.tensor([LESION_TYPES.index(self.lesions.types[row]) for row in rows])
+        told, types = self.places[rows], self.types[rows]
         vectors = self.head(self._maps(rows), self._blurred(told))
         loss = supervised_contrastive_loss(vectors, types)
         loss = loss + PLACE_WEIGHT * log_ratio_loss(vectors, told[:, :3], types)
@@ -134,7 +137,7 @@ def train(learner: Learner, steps: int, batch: int) -> None:
         optimiser,
         lambda s: min(1.0, (s + 1) / 30) * (0.01 + 0.495 * (1 + math.cos(math.pi * s / steps))),
     )
-    of_type = [np.flatnonzero(np.array(learner.lesions.types) == name) for name in LESION_TYPES]
+    of_type = [np.flatnonzero(learner.types.numpy() == code) for code in range(len(LESION_TYPES))]
     started = time.monotonic()
     for step in range(1, steps + 1):
         each = batch // len(of_type)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lesiongraph.cues import location_vectors, size_vectors
-from lesiongraph.embedding import initial_from_maps
-from lesiongraph.pipeline.catalogue import kept_lesions
+from lesiongraph.phantom.grafting import background_of, read_grafted_truth
 from lesiongraph.pipeline.features import ensure_features, open_trunk
 from lesiongraph.pipeline.patches import ensure_patches
+from lesiongraph.pipeline.training_set import lesions_in_order, places_of
+from lesiongraph.pipeline.truth import read_true_types
 from lesiongraph.recipe import preset
 from lesiongraph.workspace import RunReport, Workspace
 
@@ -67,18 +68,15 @@ def load_archive(path: Path, truth: Path | None, trunk_name: str) -> Archive:
         patches = ensure_patches(workspace, recipe.imaging, report)
         trunk = open_trunk(trunk_name, report)
         features = ensure_features(workspace, patches, trunk, recipe.embedding.roi_size)
-    lesions = kept_lesions(workspace).set_index("lesion_id", drop=False).loc[features.lesion_ids]
-    lesions = lesions.reset_index(drop=True)
-    usable = (
-        lesions[["lx", "ly", "lz", "long_mm", "short_mm"]].notna().all(axis=1)
-    ) & ~lesions.possibly_noisy
+    lesions = lesions_in_order(workspace, features.lesion_ids)
+    usable = np.isfinite(places_of(lesions)).all(axis=1) & ~lesions.possibly_noisy
     rows = np.flatnonzero(usable)
     kept = lesions.iloc[rows].reset_index(drop=True)
     true_types, owners = _from_truth(kept, truth)
     return Archive(
         name=path.name if path.name != "workspace" else path.parent.name,
         maps=[torch.from_numpy(np.asarray(one[rows])) for one in features.maps],
-        initial=initial_from_maps(features.maps)[rows],
+        initial=features.initial[rows],
         lesions=kept,
         locations=kept[["lx", "ly", "lz"]].to_numpy(float),
         sizes_mm=kept[["long_mm", "short_mm"]].to_numpy(float),
@@ -92,7 +90,8 @@ def _from_truth(lesions: pd.DataFrame, path: Path | None) -> tuple[NDArray[np.st
     patients = lesions.patient_id.to_numpy(str)
     if path is None:
         return None, patients
-    truth = pd.read_csv(path, dtype=str).fillna("").drop_duplicates("tracking_uid").set_index("tracking_uid")
-    found = truth.reindex(lesions.tracking_uid)
-    owners = found.background.fillna("").to_numpy(str) if "background" in truth else patients
-    return found.type.fillna("").to_numpy(str), np.where(owners == "", patients, owners)
+    types = lesions.tracking_uid.map(read_true_types(path)).fillna("").to_numpy(str)
+    if "background" not in pd.read_csv(path, nrows=0):
+        return types, patients
+    backgrounds = lesions.patient_id.map(background_of(read_grafted_truth(path)))
+    return types, backgrounds.fillna(lesions.patient_id).to_numpy(str)

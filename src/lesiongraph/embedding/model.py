@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -149,8 +150,12 @@ def load_packaged_embedder() -> TrainedEmbedder:
         return TrainedEmbedder.load(path)
 
 
+@cache
 def packaged_embedder_info() -> tuple[dict[str, Any], str]:
-    """Return what `describe` said of the packaged embedder when it was saved, and its file's sha256."""
+    """Return what `describe` said of the packaged embedder when it was saved, and its file's sha256.
+
+    Read once a process: not to be changed by the caller.
+    """
     with resources.as_file(_packaged_file()) as path:
         return _stated(path), file_sha256(path)
 

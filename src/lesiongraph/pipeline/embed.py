@@ -43,7 +43,7 @@ def embed(workspace: Workspace, *, vgg16: Path | None = None, progress: Progress
     with workspace.lock():
         embedder = workspace_embedder(workspace)
         patches = ensure_patches(workspace, embedder.imaging, report, progress)
-        _embed_all(workspace, patches, embedder, (report, vgg16), progress)
+        _embed_all(workspace, patches, embedder, report, vgg16=vgg16, progress=progress)
         if embedder.path is None:
             report.notes.append(PACKAGED_NOTE)
         workspace.write_run_report("embed", report.finish().as_dict())
@@ -54,10 +54,11 @@ def _embed_all(
     workspace: Workspace,
     patches: PatchStore,
     embedder: WorkspaceEmbedder,
-    told: tuple[RunReport, Path | None],
+    report: RunReport,
+    *,
+    vgg16: Path | None,
     progress: Progress,
 ) -> None:
-    report, vgg16 = told
     recipe = embedder.recipe
     # a head that is told where a lesion lies depends on where `locate` says it does
     located = workspace.key("locations") if recipe.place_width and workspace.has("locations") else ""

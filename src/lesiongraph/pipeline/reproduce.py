@@ -19,7 +19,7 @@ from lesiongraph.pipeline.reproduce_cells import REPEATS, Scores, cells_of, read
 from lesiongraph.pipeline.reproduce_rows import ALL_CUES, TableRow, check_base, chosen_rows
 from lesiongraph.pipeline.reproduce_runs import SCRATCH, Experiment, ensure_scores
 from lesiongraph.pipeline.reproduce_table import markdown, table_frame, table_json
-from lesiongraph.pipeline.train import packaged_start
+from lesiongraph.pipeline.train import check_start
 from lesiongraph.pipeline.training_set import check_located
 from lesiongraph.recipe import Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
@@ -83,7 +83,7 @@ def reproduce(
     wanted = chosen_rows(rows)
     for row in wanted:  # before hours are spent on the rows that go well
         if row.trained:
-            packaged_start(row.recipe(recipe))
+            check_start(row.recipe(recipe))
     report = RunReport("reproduce")
     with workspace.lock():
         check_located(workspace)

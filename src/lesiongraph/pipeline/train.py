@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lesiongraph.embedding import Checkpointing, TrainedEmbedder, load_packaged_embedder
+from lesiongraph.embedding import Checkpointing, load_packaged_embedder, packaged_embedder_info
 from lesiongraph.errors import UsageError
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.catalogue import kept_lesions
@@ -94,7 +94,8 @@ def start_run(
 ) -> TrainingRun:
     """Return a training of the workspace's pool, ready to run."""
     data = training_set(workspace, features.lesion_ids)
-    start = packaged_start(recipe)
+    check_start(recipe)
+    start = None if recipe.start == "fresh" else load_packaged_embedder()
     labels = None
     if "type" in recipe.cues:
         vectors = features.initial if start is None else embed_with(start, patches, features, data.places)
@@ -102,8 +103,8 @@ def start_run(
     return TrainingRun(recipe, data, patches, features, labels, progress, start)
 
 
-def packaged_start(recipe: EmbeddingRecipe) -> TrainedEmbedder | None:
-    """Return the embedder that a training of this recipe goes on from, None where it starts afresh.
+def check_start(recipe: EmbeddingRecipe) -> None:
+    """Refuse a recipe that asks to go on from the packaged embedder with another network.
 
     Raises
     ------
@@ -111,15 +112,14 @@ def packaged_start(recipe: EmbeddingRecipe) -> TrainedEmbedder | None:
         If the recipe's network is not the packaged embedder's.
     """
     if recipe.start == "fresh":
-        return None
-    start = load_packaged_embedder()
+        return
+    packaged = EmbeddingRecipe.from_stated(packaged_embedder_info()[0]["recipe"])
     for name in ("trunk", "maps", "roi_size", "pool", "fc_width", "embedding_width", "place_width"):
-        if getattr(recipe, name) != getattr(start.recipe, name):
+        if getattr(recipe, name) != getattr(packaged, name):
             raise UsageError(
-                f"start=packaged: the packaged embedder has {name}={getattr(start.recipe, name)}, the recipe "
+                f"start=packaged: the packaged embedder has {name}={getattr(packaged, name)}, the recipe "
                 f"{getattr(recipe, name)}. Leave {name} as it is, or --set start=fresh."
             )
-    return start
 
 
 def add_noise(report: RunReport, workspace: Workspace, stage: str, true_types: pd.Series | None) -> None:

@@ -12,6 +12,8 @@ from lesiongraph.errors import NotEnoughDataError, StageMissingError
 from lesiongraph.pipeline.catalogue import kept_lesions
 from lesiongraph.workspace import Workspace
 
+PLACE_COLUMNS = ("lx", "ly", "lz", "long_mm", "short_mm")  # of `kept_lesions`
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -59,7 +61,7 @@ def lesions_in_order(workspace: Workspace, lesion_ids: list[str]) -> pd.DataFram
 
 def places_of(lesions: pd.DataFrame) -> np.ndarray:
     """Return x, y, z, long and short axis in mm (N, 5) of lesions from `kept_lesions`; NaN where unknown."""
-    places: np.ndarray = lesions[["lx", "ly", "lz", "long_mm", "short_mm"]].to_numpy(float)
+    places: np.ndarray = lesions[list(PLACE_COLUMNS)].to_numpy(float)
     return places
 
 
@@ -86,7 +88,7 @@ def training_set(workspace: Workspace, lesion_ids: list[str]) -> TrainingSet:
         If there are no seeds of two types, or fewer than five pool lesions.
     """
     lesions = lesions_in_order(workspace, lesion_ids)
-    usable = ~lesions.possibly_noisy & lesions[["lx", "ly", "lz", "long_mm", "short_mm"]].notna().all(axis=1)
+    usable = ~lesions.possibly_noisy & lesions[list(PLACE_COLUMNS)].notna().all(axis=1)
     seeds = np.flatnonzero((lesions.subset == "seed") & (lesions.type != "") & ~lesions.possibly_noisy)
     pool = np.flatnonzero((lesions.subset == "pool") & usable)
     if lesions.type.iloc[seeds].nunique() < 2:
