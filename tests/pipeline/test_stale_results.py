@@ -6,6 +6,8 @@ import pytest
 from small_hospital import PATIENTS, TYPED, write_study
 from stages import TRAINING
 
+from lesiongraph.workspace import Workspace
+
 DATE = "20210101"
 
 
@@ -54,6 +56,15 @@ def test_an_embedding_of_a_former_model(cli, workspace):
     assert "trained again" in ran.err
     assert cli("embed", "-w", workspace).code == 0
     assert cli("match", "-w", workspace).code == 0
+
+
+def test_patches_cut_by_an_earlier_version_are_cut_anew(cli, workspace, monkeypatch):
+    cut = Workspace(workspace).key("patches")
+    assert cli("embed", "-w", workspace).code == 0
+    assert Workspace(workspace).key("patches") == cut
+    monkeypatch.setattr("lesiongraph.imaging.store._LAYOUT", 1000)
+    assert cli("embed", "-w", workspace).code == 0
+    assert Workspace(workspace).key("patches") != cut
 
 
 def test_embed_cuts_patches_and_opens_the_trunk_as_training_did(cli, workspace):

@@ -229,8 +229,9 @@ def _patch_grids(
         spans.append((start, max(start + 1, min(resized, stop))))
     longest = max(stop - start for start, stop in spans)
     step = unit * max(1.0, longest / recipe.patch_max_px)
+    # up, not to the nearest: the 1 mm/px slice was rounded already, and two roundings add up past the box
     grid_x, grid_y = (
-        _Grid(start * unit, step, max(1, round((stop - start) * unit / step)), spacing)
+        _Grid(start * unit, step, max(1, math.ceil((stop - start) * unit / step - 1e-9)), spacing)
         for (start, stop), spacing in zip(spans, spacing_mm, strict=True)
     )
     return grid_x, grid_y, longest > recipe.patch_max_px

@@ -29,7 +29,7 @@ from lesiongraph.recipe import ImagingRecipe
 
 _MAGIC = b"LGPATCH1"
 _FOOTER = struct.Struct("<Q8s")  # where the index starts, magic
-_LAYOUT = 1  # raise it when cut_patch itself changes: old caches then no longer serve
+_LAYOUT = 2  # raise it when cut_patch itself changes: old caches then no longer serve
 _SEPARATOR = "\n"
 
 

@@ -28,7 +28,7 @@ def ensure_patches(
     NotEnoughDataError
         If no kept lesion has an image.
     """
-    key = fingerprint(workspace.key("catalogue"), recipe)
+    key = fingerprint(workspace.key("catalogue"), patch_provenance(recipe))
     if not workspace.is_current("patches", key):
         _cut_all(workspace, recipe, key, progress)
     folder = workspace.open("patches", "embed")
