@@ -10,7 +10,7 @@ REAL ?= lesiongraph-real
 DATA ?= $(or $(LESIONGRAPH_REAL_DATA),../shared/data)
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo real test lint format types bench clean
+.PHONY: help setup servers demo real test lint format types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -22,6 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
+
+servers: ## Install Orthanc, PostgreSQL and the validators that tests start (Debian, as root)
+	bash tools/servers.sh
 
 demo: $(STAMP) ## Phantom hospital -> mine -> locate -> train -> embed -> match -> evaluate -> report
 	PATH="$(abspath $(BIN)):$$PATH" bash tools/demo.sh $(DEMO)

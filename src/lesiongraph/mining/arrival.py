@@ -1,8 +1,8 @@
 """What happens to a DICOM object on its way from a source into a workspace: kept, or de-identified.
 
-A source hands every data set it fetches through one `Arrival` before anything of it is written, and asks the
-same `Arrival` under which UID an object is known here. So neither files, names of files, cursors nor logs hold
-an identifier that the arrival takes away.
+A source hands every data set it fetches through one `Arrival` before anything of it is written, and asks
+the same `Arrival` under which UID an object is known here. So neither files, names of files, cursors nor
+logs hold an identifier that the arrival takes away.
 """
 
 from __future__ import annotations
