@@ -6,12 +6,14 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from stages import STAGES
+
+from orthanc import Orthanc, missing
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share two cores
 
@@ -41,6 +43,15 @@ def cli(capsys, monkeypatch) -> Cli:
         return Ran(int(left.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory) -> Iterator[Orthanc]:
+    """An empty Orthanc (DICOMweb and DIMSE) for the tests of one module."""
+    if missing():
+        pytest.skip(missing())
+    with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
 
 
 def _shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
