@@ -30,15 +30,6 @@ class SourceNotFoundError(LesionGraphError):
         super().__init__(f"{path}: expected {expected}; found nothing of the kind. Check the path.")
 
 
-class PacsError(LesionGraphError):
-    """A PACS cannot be reached, refuses, or breaks off."""
-
-    def __init__(self, address: str, cause: str, advice: str = "Check address, titles and rights.") -> None:
-        self.address = address
-        self.cause = cause
-        super().__init__(f"{address}: {cause}. {advice}")
-
-
 class UnreadableImageError(LesionGraphError):
     """An image file exists but its pixels cannot be decoded."""
 

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from pydicom import Dataset
+from pydicom import Dataset, uid
 from pydicom.uid import (
     JPEG2000,
     DeflatedExplicitVRLittleEndian,
@@ -18,10 +19,11 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from pynetdicom import AE, build_role, evt, sop_class
+from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
-from lesiongraph.errors import PacsError
+from lesiongraph.errors import UsageError
+from lesiongraph.mining.pacs.errors import PacsRefusedError, PacsUnreachableError
 
 TRANSFER_SYNTAXES = [
     ExplicitVRLittleEndian,
@@ -36,28 +38,32 @@ TRANSFER_SYNTAXES = [
 # What mining reads: CT images, and the objects that carry marks (house.md). A peer that holds another class
 # fails that one sub-operation; the rest of the study still comes.
 STORED_CLASSES = [
-    sop_class.CTImageStorage,
-    sop_class.EnhancedCTImageStorage,
-    sop_class.LegacyConvertedEnhancedCTImageStorage,
-    sop_class.BasicTextSRStorage,
-    sop_class.EnhancedSRStorage,
-    sop_class.ComprehensiveSRStorage,
-    sop_class.Comprehensive3DSRStorage,
-    sop_class.ExtensibleSRStorage,
-    sop_class.GrayscaleSoftcopyPresentationStateStorage,
-    sop_class.ColorSoftcopyPresentationStateStorage,
-    sop_class.PseudoColorSoftcopyPresentationStageStorage,  # pynetdicom spells it so
-    sop_class.RTStructureSetStorage,
-    sop_class.SegmentationStorage,
-    sop_class.LabelMapSegmentationStorage,
+    uid.CTImageStorage,
+    uid.EnhancedCTImageStorage,
+    uid.LegacyConvertedEnhancedCTImageStorage,
+    uid.BasicTextSRStorage,
+    uid.EnhancedSRStorage,
+    uid.ComprehensiveSRStorage,
+    uid.Comprehensive3DSRStorage,
+    uid.ExtensibleSRStorage,
+    uid.GrayscaleSoftcopyPresentationStateStorage,
+    uid.ColorSoftcopyPresentationStateStorage,
+    uid.PseudoColorSoftcopyPresentationStateStorage,
+    uid.RTStructureSetStorage,
+    uid.SegmentationStorage,
+    uid.UID("1.2.840.10008.5.1.4.1.1.66.7"),  # Label Map Segmentation, which pydicom does not name yet
 ]
-_FIND = sop_class.StudyRootQueryRetrieveInformationModelFind
-_GET = sop_class.StudyRootQueryRetrieveInformationModelGet
-_MOVE = sop_class.StudyRootQueryRetrieveInformationModelMove
+# the services in the study root model (PS3.4 Table C.6.2-1)
+_FIND = uid.UID("1.2.840.10008.5.1.4.1.2.2.1")
+_GET = uid.UID("1.2.840.10008.5.1.4.1.2.2.3")
+_MOVE = uid.UID("1.2.840.10008.5.1.4.1.2.2.2")
 _PENDING, _SUCCESS = (0xFF00, 0xFF01), 0x0000
-_SOME_FAILED = 0xB000  # the sub-operations ended, one or more of them failed (PS3.4 C.4.2.1.5)
+# the sub-operations ended, one or more of them, or all, failed (PS3.4 C.4.2.1.5, C.4.3.1.4)
+_SOME_FAILED = (0xB000, 0xA702)
+_OUT_OF_RESOURCES = 0xA700
 
 Take = Callable[[Dataset], None]
+Handlers = list[Any]  # pairs of event and function, in pynetdicom's loose typing
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,10 @@ class DimseConnection:
 
     Raises
     ------
-    PacsError
-        From each method, if the peer cannot be reached, refuses the association or the service, or breaks off.
+    PacsUnreachableError
+        From each method, if the peer cannot be reached or breaks off.
+    PacsRefusedError
+        If it refuses the association or ends a service with a status of failure.
     """
 
     def __init__(self, peer: DimsePeer) -> None:
@@ -120,7 +128,7 @@ class DimseConnection:
                 if code in _PENDING and found is not None:
                     yield found
                 elif code not in (*_PENDING, _SUCCESS):
-                    raise PacsError(str(self), f"C-FIND ended with status 0x{code:04X} {_comment(status)}")
+                    raise PacsRefusedError(str(self), "C-FIND", code, _comment(status))
 
     def fetch(self, level: str, uids: dict[str, str], take: Take) -> Retrieved:
         """Fetch a study, series or image, whole; `take` gets each data set as it comes.
@@ -139,52 +147,56 @@ class DimseConnection:
         return f"dimse://{self.peer.called_title}@{self.peer.host}:{self.peer.port}"
 
     def _get(self, identifier: Dataset, take: Take) -> Retrieved:
-        handlers = [(evt.EVT_C_STORE, _store_handler(take))]
-        with self._association([_GET], stored=True, handlers=handlers) as association:
+        receiver = _Receiver(take)
+        # C-MOVE is offered, too, so that a peer without C-GET has something to accept
+        with self._association([_GET, _MOVE], stored=True, handlers=receiver.handlers) as association:
             if not any(context.abstract_syntax == _GET for context in association.accepted_contexts):
                 raise _NotOfferedError
-            return self._outcome(association.send_c_get(identifier, _GET), "C-GET")
+            return self._outcome(association.send_c_get(identifier, _GET), "C-GET", receiver)
 
     def _move(self, identifier: Dataset, take: Take) -> Retrieved:
         if not self.peer.move_port:
-            raise PacsError(
-                str(self),
-                "the PACS does not offer C-GET, and C-MOVE needs a port to send to",
-                f"Give --move-port, and enter {self.peer.client_title} with this machine and that port in the PACS.",
+            raise UsageError(
+                f"{self}: the PACS does not offer C-GET, and C-MOVE needs a port of ours to send to. Give "
+                f"--move-port, and enter {self.peer.client_title}, this machine and that port in the PACS."
             )
-        receiver = AE(self.peer.client_title)
+        receiver, entity = _Receiver(take), AE(self.peer.client_title)
         for stored in STORED_CLASSES:
-            receiver.add_supported_context(stored, TRANSFER_SYNTAXES)
-        handlers = [(evt.EVT_C_STORE, _store_handler(take))]
-        server = receiver.start_server(("", self.peer.move_port), block=False, evt_handlers=handlers)
+            entity.add_supported_context(stored, TRANSFER_SYNTAXES)
+        server = entity.start_server(("", self.peer.move_port), block=False, evt_handlers=receiver.handlers)
         try:
             with self._association([_MOVE]) as association:
                 responses = association.send_c_move(identifier, self.peer.client_title, _MOVE)
-                return self._outcome(responses, "C-MOVE")
+                return self._outcome(responses, "C-MOVE", receiver)
         finally:
-            server.shutdown()
+            if server is not None:
+                server.shutdown()
 
-    def _outcome(self, responses: Iterator[tuple[Dataset, Dataset | None]], service: str) -> Retrieved:
+    def _outcome(
+        self, responses: Iterator[tuple[Dataset, Dataset | None]], service: str, receiver: _Receiver
+    ) -> Retrieved:
         for status, names in responses:
             code = self._code(status, service)
             if code in _PENDING:
                 continue
-            if code not in (_SUCCESS, _SOME_FAILED):
-                raise PacsError(str(self), f"{service} ended with status 0x{code:04X} {_comment(status)}")
+            receiver.raise_what_went_wrong()
+            if code not in (_SUCCESS, *_SOME_FAILED):
+                raise PacsRefusedError(str(self), service, code, _comment(status))
             listed = names.get("FailedSOPInstanceUIDList") if names is not None else None
             failed = [listed] if isinstance(listed, str) else list(listed or [])
             return Retrieved(
                 completed=int(status.get("NumberOfCompletedSuboperations") or 0),
                 failed=int(status.get("NumberOfFailedSuboperations") or 0),
                 warned=int(status.get("NumberOfWarningSuboperations") or 0),
-                failed_uids=[str(uid) for uid in failed],
+                failed_uids=[str(instance) for instance in failed],
             )
-        raise PacsError(str(self), f"the association ended in the middle of a {service}")
+        raise PacsUnreachableError(str(self), f"a {service}", "the association ended in the middle", 1)
 
     def _code(self, status: Dataset, service: str) -> int:
         """Return the status code; an empty status means that the peer went away or timed out."""
         if "Status" not in status:
-            raise PacsError(str(self), f"the connection broke or timed out in the middle of a {service}")
+            cause = "the connection broke or timed out"
+            raise PacsUnreachableError(str(self), f"a {service}", cause, 1)
         return int(status.Status)
 
     @contextmanager
@@ -193,26 +205,30 @@ class DimseConnection:
         services: Sequence[str],
         *,
         stored: bool = False,
-        handlers: Sequence[tuple[object, ...]] = (),
+        handlers: Handlers | None = None,
     ) -> Iterator[Association]:
         entity = AE(self.peer.client_title)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = self.peer.timeout_s
         entity.connection_timeout = self.peer.timeout_s
         for service in services:
             entity.add_requested_context(service)
-        roles = []
-        for uid in STORED_CLASSES if stored else []:
-            entity.add_requested_context(uid, TRANSFER_SYNTAXES)
-            roles.append(build_role(uid, scp_role=True))
+        roles: list[Any] = []
+        for sop_class in STORED_CLASSES if stored else []:
+            entity.add_requested_context(sop_class, TRANSFER_SYNTAXES)
+            roles.append(build_role(sop_class, scp_role=True))
         association = entity.associate(
             self.peer.host,
             self.peer.port,
             ae_title=self.peer.called_title,
             ext_neg=roles,
-            evt_handlers=list(handlers),
+            evt_handlers=handlers or [],
         )
         if not association.is_established:
-            raise PacsError(str(self), _why_not_established(association))
+            if association.is_rejected:
+                advice = "Enter our AE title (--aet) in the PACS, and check the title before the @."
+                raise PacsRefusedError(str(self), "an association", 0, advice)
+            cause = "no connection, or the PACS ended it at once"
+            raise PacsUnreachableError(str(self), "an association", cause, 1)
         try:
             yield association
         finally:
@@ -221,14 +237,6 @@ class DimseConnection:
 
 class _NotOfferedError(Exception):
     """The peer accepts the association but not C-GET."""
-
-
-def _why_not_established(association: Association) -> str:
-    if association.is_rejected:
-        return "the PACS rejected the association; it may not know our AE title"
-    if association.is_aborted:
-        return "no connection, or the PACS aborted it"
-    return "the PACS accepts none of the services asked for"
 
 
 def _identifier(level: str, query: dict[str, str], wanted: Sequence[str]) -> Dataset:
@@ -245,18 +253,32 @@ def _comment(status: Dataset) -> str:
     return str(status.get("ErrorComment") or "").strip()
 
 
-def _store_handler(take: Take) -> Callable[[evt.Event], int]:
-    """Return the handler of incoming objects: each in its turn, since a peer may send over several links."""
-    lock = threading.Lock()
+class _Receiver:
+    """Takes incoming objects one by one: a peer may send over several links at once."""
 
-    def store(event: evt.Event) -> int:
-        dataset = event.dataset
-        dataset.file_meta = event.file_meta
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._lock = threading.Lock()
+        self._error: Exception | None = None
+
+    @property
+    def handlers(self) -> Handlers:
+        """As pynetdicom wants them."""
+        return [(evt.EVT_C_STORE, self._store)]
+
+    def raise_what_went_wrong(self) -> None:
+        """Raise what `take` raised: the sender only learns that an object failed."""
+        if self._error is not None:
+            raise self._error
+
+    def _store(self, event: evt.Event) -> int:
         try:
-            with lock:
-                take(dataset)
-        except OSError:  # a full disk must be told to the sender, who counts the object as failed
-            return 0xA700
-        return _SUCCESS
-
-    return store
+            dataset = event.dataset
+            dataset.file_meta = event.file_meta
+            with self._lock:
+                if self._error is None:
+                    self._take(dataset)
+                    return _SUCCESS
+        except Exception as error:  # whatever it is, it must reach the caller, not pynetdicom's thread
+            self._error = self._error or error
+        return _OUT_OF_RESOURCES

@@ -33,7 +33,9 @@ class PacsRefusedError(LesionGraphError):
     def __init__(self, address: str, what: str, status: int, next_step: str) -> None:
         self.address = address
         self.status = status
-        super().__init__(f"{address}: refused {what} (HTTP status {status}). {next_step}")
+        kind = "HTTP status" if 100 <= status < 600 else "DIMSE status"
+        said = f" ({kind} {status if status < 600 else f'0x{status:04X}'})" if status else ""
+        super().__init__(f"{address}: refused {what}{said}. {next_step}")
 
 
 class CorruptAnswerError(LesionGraphError):
