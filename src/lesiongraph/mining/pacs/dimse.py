@@ -24,6 +24,7 @@ from pynetdicom.association import Association
 
 from lesiongraph.errors import UsageError
 from lesiongraph.mining.pacs.errors import PacsRefusedError, PacsUnreachableError
+from lesiongraph.mining.pacs.traffic import Traffic
 
 TRANSFER_SYNTAXES = [
     ExplicitVRLittleEndian,
@@ -94,6 +95,8 @@ class DimseConnection:
     Parameters
     ----------
     peer : DimsePeer
+    traffic : Traffic, optional
+        Counted into: an association is a request.
 
     Raises
     ------
@@ -103,8 +106,9 @@ class DimseConnection:
         If it refuses the association or ends a service with a status of failure.
     """
 
-    def __init__(self, peer: DimsePeer) -> None:
+    def __init__(self, peer: DimsePeer, traffic: Traffic | None = None) -> None:
         self.peer = peer
+        self.traffic = traffic or Traffic()
         self._by_move = False
 
     def find(self, level: str, query: dict[str, str], wanted: Sequence[str] = ()) -> Iterator[Dataset]:
@@ -192,6 +196,9 @@ class DimseConnection:
             )
         raise PacsUnreachableError(str(self), f"a {service}", "the association ended in the middle", 1)
 
+    def _count(self, event: evt.Event) -> None:
+        self.traffic.add(received=len(event.data))
+
     def _code(self, status: Dataset, service: str) -> int:
         """Return the status code; an empty status means that the peer went away or timed out."""
         if "Status" not in status:
@@ -221,8 +228,9 @@ class DimseConnection:
             self.peer.port,
             ae_title=self.peer.called_title,
             ext_neg=roles,
-            evt_handlers=handlers or [],
+            evt_handlers=[*(handlers or []), (evt.EVT_DATA_RECV, self._count)],
         )
+        self.traffic.add(requests=1)
         if not association.is_established:
             if association.is_rejected:
                 advice = "Enter our AE title (--aet) in the PACS, and check the title before the @."
