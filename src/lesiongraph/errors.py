@@ -39,6 +39,19 @@ class UnreadableImageError(LesionGraphError):
         super().__init__(f"{path}: pixels cannot be read ({cause}). Replace or remove the file.")
 
 
+class NotFetchedError(UnreadableImageError):
+    """The pixels of a slice stayed in the PACS: the catalogue holds its header alone."""
+
+    def __init__(self, slice_index: int) -> None:
+        self.path = Path()
+        self.cause = "not fetched from the PACS"
+        LesionGraphError.__init__(
+            self,
+            f"slice {slice_index}: its pixels were not fetched from the PACS. "
+            "Mine the PACS again, with a smaller --step to fetch more slices.",
+        )
+
+
 class NotCtError(LesionGraphError):
     """An image is not CT, or not in Hounsfield units."""
 

@@ -8,7 +8,7 @@ from lesiongraph.imaging.body import (
     on_body,
 )
 from lesiongraph.imaging.body_outline import USUAL, UsualSize
-from lesiongraph.imaging.context import PatchError
+from lesiongraph.imaging.context import PatchError, plan_context
 from lesiongraph.imaging.deeplesion_location import plain_from_stated_xy, relative_xy_as_stated
 from lesiongraph.imaging.patch import Patch, canonical_view, cut_patch
 from lesiongraph.imaging.place import BodyBox, relative_xy, relative_xy_error, seen_box
@@ -36,6 +36,7 @@ __all__ = [
     "patch_provenance",
     "place_flag",
     "plain_from_stated_xy",
+    "plan_context",
     "relative_xy",
     "relative_xy_as_stated",
     "relative_xy_error",

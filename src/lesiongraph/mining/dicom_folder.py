@@ -21,7 +21,7 @@ from lesiongraph.mining.assemble import (
     slices_frame,
 )
 from lesiongraph.mining.dicom_header import read_object
-from lesiongraph.mining.dicom_scan import DicomArchive
+from lesiongraph.mining.dicom_scan import DescribedPart, DicomArchive
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, Landmark, RejectedMark, SourceObject
@@ -35,16 +35,20 @@ Reading = tuple[list[FoundMark | RejectedMark], list[Landmark], Counter[str]]
 
 
 def mine_dicom(
-    folders: Sequence[Path], *, roi_pattern: str | None = None, progress: Progress | None = None
+    folders: Sequence[Path],
+    described: Sequence[DescribedPart] = (),
+    *,
+    roi_pattern: str | None = None,
+    progress: Progress | None = None,
 ) -> MiningResult:
-    """Read folders of DICOM as one archive and return its tables (subsets not yet assigned).
+    """Read folders of DICOM, and parts a PACS described, as one archive; return its tables without subsets.
 
     Raises
     ------
     SourceNotFoundError
         If one of the folders is absent, empty or holds no DICOM object.
     """
-    archive = DicomArchive.scan_folders(folders, progress=progress)
+    archive = DicomArchive.scan_folders(folders, described, progress=progress)
     gathered = _Gathered(counts=Counter(archive.counts))
     with lenient_reading():
         for done, origin in enumerate(archive.objects, 1):

@@ -22,8 +22,8 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 MARK_MODALITIES = ("SR", "PR", "RTSTRUCT", "SEG")
 SCOUT_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 
-_FRAME_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-_TAGS = [
+FRAME_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+HEADER_KEYWORDS = [
     "SOPClassUID",
     "SOPInstanceUID",
     "Modality",
@@ -93,27 +93,66 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
         raise LeftOutError("unreadable header") from cause
 
 
+def image_headers(dataset: Dataset, path: Path | None) -> list[ImageHeader]:
+    """Read the header of an image whose attributes are here already; its pixels may be elsewhere.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With the attributes of `HEADER_KEYWORDS`, and the frames' groups where it has several frames.
+    path : Path or None
+        Where its pixels are; None where they were not fetched.
+
+    Raises
+    ------
+    LeftOutError
+        As `read_header`.
+    """
+    try:
+        uid, sop_class, modality = _identity(dataset)
+        if modality in MARK_MODALITIES:
+            raise LeftOutError("not an image", uid)
+        _check_modality(uid, modality)
+        if sop_class in ENHANCED_CT:
+            return _enhanced_headers(dataset, path, uid)
+        _check_ct(dataset, uid, sop_class, masks=False)
+        return [_header(dataset, path, uid)]
+    except LeftOutError:
+        raise
+    except Exception as cause:
+        raise LeftOutError("unreadable header") from cause
+
+
 def _classify(path: Path, masks: bool) -> list[ImageHeader] | SourceObject:
-    dataset, header_bytes = _read(path, _TAGS)
-    uid = values.text(dataset, "SOPInstanceUID") or values.text(
-        dataset.file_meta, "MediaStorageSOPInstanceUID"
-    )
-    sop_class = values.text(dataset, "SOPClassUID")
-    modality = values.text(dataset, "Modality")
-    if sop_class == DIRECTORY or values.text(dataset.file_meta, "MediaStorageSOPClassUID") == DIRECTORY:
-        raise LeftOutError("DICOM directory")
-    if not sop_class and not modality:
-        raise LeftOutError("unreadable header")
+    dataset, header_bytes = _read(path, HEADER_KEYWORDS)
+    uid, sop_class, modality = _identity(dataset)
     if modality in MARK_MODALITIES:
         return _source_object(dataset, path, uid, sop_class, modality)
-    if modality != "CT":
-        known = modality if re.fullmatch("[A-Z0-9]{2,12}", modality) else "no modality"
-        raise LeftOutError(f"not CT ({known})", uid)
+    _check_modality(uid, modality)
     if sop_class in ENHANCED_CT:
-        return _enhanced_headers(_read(path, [*_TAGS, *_FRAME_GROUPS])[0], path, uid)
+        return _enhanced_headers(_read(path, [*HEADER_KEYWORDS, *FRAME_GROUPS])[0], path, uid)
     _check_ct(dataset, uid, sop_class, masks)
     _check_length(dataset, path, uid, header_bytes)
     return [_header(dataset, path, uid)]
+
+
+def _identity(dataset: Dataset) -> tuple[str, str, str]:
+    """Return SOP Instance UID, SOP Class UID and modality."""
+    meta = getattr(dataset, "file_meta", Dataset())
+    uid = values.text(dataset, "SOPInstanceUID") or values.text(meta, "MediaStorageSOPInstanceUID")
+    sop_class = values.text(dataset, "SOPClassUID")
+    modality = values.text(dataset, "Modality")
+    if sop_class == DIRECTORY or values.text(meta, "MediaStorageSOPClassUID") == DIRECTORY:
+        raise LeftOutError("DICOM directory")
+    if not sop_class and not modality:
+        raise LeftOutError("unreadable header")
+    return uid, sop_class, modality
+
+
+def _check_modality(uid: str, modality: str) -> None:
+    if modality != "CT":
+        known = modality if re.fullmatch("[A-Z0-9]{2,12}", modality) else "no modality"
+        raise LeftOutError(f"not CT ({known})", uid)
 
 
 def read_object(path: Path) -> Dataset:
@@ -250,7 +289,7 @@ def _direction(parts: tuple[float, ...]) -> tuple[tuple[float, float, float], tu
 
 def _header(
     dataset: Dataset,
-    path: Path,
+    path: Path | None,
     uid: str,
     *,
     plane: Dataset | None = None,
@@ -267,9 +306,10 @@ def _header(
     number = values.whole(dataset, "InstanceNumber")
     image = ImageRef(
         sop_instance_uid=uid or "unknown-" + values.short_hash(series_uid, str(number), str(origin)),
-        series_instance_uid=series_uid or "unknown-" + values.short_hash(patient_id, str(path.parent.name)),
+        series_instance_uid=series_uid
+        or "unknown-" + values.short_hash(patient_id, path.parent.name if path else ""),
         slice_index=-1,
-        path=str(path),
+        path=str(path or ""),
         frame=frame,
         columns=values.whole(dataset, "Columns"),
         rows=values.whole(dataset, "Rows"),
@@ -298,7 +338,7 @@ def _header(
     )
 
 
-def _enhanced_headers(dataset: Dataset, path: Path, uid: str) -> list[ImageHeader]:
+def _enhanced_headers(dataset: Dataset, path: Path | None, uid: str) -> list[ImageHeader]:
     """Return one header a frame of an Enhanced CT image (PS3.3 C.7.6.16)."""
     image_type = values.text(dataset, "ImageType").upper()
     if any(word in image_type for word in SCOUT_WORDS):

@@ -7,9 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+
+from pydicom import Dataset
 
 from lesiongraph.errors import SourceNotFoundError
-from lesiongraph.mining.dicom_header import LeftOutError, read_header
+from lesiongraph.mining.dicom_header import LeftOutError, image_headers, read_header
 from lesiongraph.mining.dicom_series import ImageHeader, ImageSeries, build_series
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.marks import ImageRef, SourceObject
@@ -17,6 +20,20 @@ from lesiongraph.mining.marks import ImageRef, SourceObject
 __all__ = ["DicomArchive", "ImageSeries"]
 
 Progress = Callable[[str, int, int], None]
+
+
+class DescribedPart(Protocol):
+    """Part of an archive of which the objects with marks are here, and the images by their headers."""
+
+    def object_files(self) -> Iterable[Path]:
+        """Return the files of SR, PR, RTSTRUCT and SEG."""
+        ...
+
+    def images(self) -> Iterable[tuple[Dataset, Path | None]]:
+        """Yield each image's header, and the file with its pixels; None where they were not fetched."""
+        ...
+
+
 IMAGE_NOT_FOUND = "image not found"
 
 
@@ -43,9 +60,16 @@ class DicomArchive:
 
     @classmethod
     def scan_folders(
-        cls, folders: Sequence[Path], *, masks: bool = False, progress: Progress | None = None
+        cls,
+        folders: Sequence[Path],
+        described: Sequence[DescribedPart] = (),
+        *,
+        masks: bool = False,
+        progress: Progress | None = None,
     ) -> DicomArchive:
         """Read several folders as one archive: a mark may lie in another folder than its image.
+
+        Parts that a PACS described, with the pixels of a few slices, are read into the same archive.
 
         Raises
         ------
@@ -66,6 +90,8 @@ class DicomArchive:
         for folder in folders:
             if folder not in fruitful:
                 raise SourceNotFoundError(folder, "a folder with DICOM files")
+        for part in described:
+            archive._take_described(part, headers, objects)
         archive.objects = [objects[key] for key in sorted(objects)]
         archive._group(headers.values())
         return archive
@@ -96,19 +122,44 @@ class DicomArchive:
         try:
             found = read_header(path, masks=masks)
         except LeftOutError as left_out:
-            self.counts[left_out.reason] += 1
-            if left_out.sop_instance_uid:
-                self.left_out[left_out.sop_instance_uid] = left_out.reason
+            self._leave_out(left_out)
             return left_out.reason not in ("not DICOM", "empty file", "unreadable header")
         if isinstance(found, SourceObject):
             self.counts["the same object again" if found.key in objects else found.modality] += 1
             objects.setdefault(found.key, found)
             return True
+        self._keep(found, headers)
+        return True
+
+    def _take_described(
+        self,
+        part: DescribedPart,
+        headers: dict[tuple[str, int], ImageHeader],
+        objects: dict[str, SourceObject],
+    ) -> None:
+        """Read what a PACS described: its objects are files, its images headers."""
+        with lenient_reading():
+            for path in part.object_files():
+                self._take(path, headers, objects, masks=False)
+            for dataset, path in part.images():
+                self.counts["headers read"] += 1
+                try:
+                    found = image_headers(dataset, path)
+                except LeftOutError as left_out:
+                    self._leave_out(left_out)
+                    continue
+                self._keep(found, headers)
+
+    def _leave_out(self, left_out: LeftOutError) -> None:
+        self.counts[left_out.reason] += 1
+        if left_out.sop_instance_uid:
+            self.left_out[left_out.sop_instance_uid] = left_out.reason
+
+    def _keep(self, found: Iterable[ImageHeader], headers: dict[tuple[str, int], ImageHeader]) -> None:
         for header in found:
             key = (header.image.sop_instance_uid, header.image.frame)
             self.counts["the same object again" if key in headers else "CT images"] += 1
             headers.setdefault(key, header)
-        return True
 
     def _group(self, headers: Iterable[ImageHeader]) -> None:
         by_series: dict[str, list[ImageHeader]] = defaultdict(list)

@@ -14,7 +14,7 @@ import pydicom
 from pydicom import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from lesiongraph.errors import NotCtError, UnreadableImageError
+from lesiongraph.errors import NotCtError, NotFetchedError, UnreadableImageError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.deeplesion_images import open_png
 from lesiongraph.mining.nifti import open_nifti
@@ -66,12 +66,15 @@ def open_series(series: Mapping[str, object], slices: pd.DataFrame) -> SliceRead
 
 
 class DicomReader:
-    """Reads slices of a DICOM series, one file (or frame) at a time."""
+    """Reads slices of a DICOM series, one file (or frame) at a time.
+
+    A slice without a path stayed in the PACS: `NotFetchedError`.
+    """
 
     def __init__(self, series: Mapping[str, object], slices: pd.DataFrame) -> None:
         self._shape = (int(str(series["rows"])), int(str(series["columns"])))
-        self._places: dict[int, tuple[Path, int]] = {
-            int(index): (Path(path), int(frame))
+        self._places: dict[int, tuple[str, int]] = {
+            int(index): (str(path), int(frame))
             for index, path, frame in zip(slices["slice_index"], slices["path"], slices["frame"], strict=True)
         }
 
@@ -79,7 +82,10 @@ class DicomReader:
         """Return the slices, (n, rows, columns) int16 HU, as stored."""
         hu = np.empty((len(slice_indices), *self._shape), np.int16)  # (n, rows, columns)
         for place, index in enumerate(slice_indices):
-            path, frame = self._places[int(index)]
+            name, frame = self._places[int(index)]
+            if not name:
+                raise NotFetchedError(int(index))
+            path = Path(name)
             pixels = read_hu(path, frame)
             if pixels.shape != self._shape:
                 raise UnreadableImageError(path, f"size {pixels.shape}, its series has {self._shape}")

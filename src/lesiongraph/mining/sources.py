@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lesiongraph.errors import SourceNotFoundError, UsageError
 from lesiongraph.mining.deeplesion import mine_deeplesion
 from lesiongraph.mining.dicom_folder import mine_dicom
+from lesiongraph.mining.dicom_scan import DescribedPart
 from lesiongraph.mining.mask_csv import mine_mask_csv
 from lesiongraph.mining.result import MiningResult, merge_results
 from lesiongraph.mining.structures import compile_roi_pattern
@@ -18,7 +19,11 @@ Progress = Callable[[str, int, int], None]
 
 
 def mine_sources(
-    sources: Sequence[Path], *, roi_pattern: str | None = None, progress: Progress | None = None
+    sources: Sequence[Path],
+    *,
+    mirrored: Sequence[Sequence[DescribedPart]] | None = None,
+    roi_pattern: str | None = None,
+    progress: Progress | None = None,
 ) -> MiningResult:
     """Read all sources into one catalogue, each mark once, with its subset.
 
@@ -27,6 +32,9 @@ def mine_sources(
     sources : sequence of Path
         A folder with DL_info.csv (DeepLesion release), a CSV of images and masks, or a folder of DICOM.
         Folders of DICOM are read as one archive, so reports and images may lie apart.
+    mirrored : sequence of sequences, optional
+        What was fetched of a PACS, the studies of one patient together. A patient is read at a time, so that
+        memory stays flat; beside folders of DICOM all is read as one archive. May be empty: nothing is new.
     roi_pattern : str, optional
         Regular expression: which structures are lesions, instead of the built-in rule.
     progress : callable, optional
@@ -39,7 +47,7 @@ def mine_sources(
     UsageError
         If no source is given, or `roi_pattern` is no regular expression.
     """
-    if not sources:
+    if not sources and mirrored is None:
         raise UsageError("No source given; expected at least one folder or CSV to mine.")
     compile_roi_pattern(roi_pattern)  # here, since an error inside one object only rejects that object
     results: list[MiningResult] = []
@@ -60,7 +68,19 @@ def mine_sources(
             progress("read tables", done, len(sources))
     if dicom_folders:
         folders = list(dict.fromkeys(folder.absolute() for folder in dicom_folders))
-        results.append(mine_dicom(folders, roi_pattern=roi_pattern, progress=progress))
+        parts = [part for group in mirrored or () for part in group]
+        results.append(mine_dicom(folders, parts, roi_pattern=roi_pattern, progress=progress))
+    else:
+        results += _mine_mirrored(mirrored or (), roi_pattern, progress)
     merged = merge_results(results)
     merged.lesions = assign_subsets(merged.lesions)
     return merged
+
+
+def _mine_mirrored(
+    mirrored: Sequence[Sequence[DescribedPart]], roi_pattern: str | None, progress: Progress | None
+) -> Iterator[MiningResult]:
+    for done, group in enumerate(mirrored, 1):
+        yield mine_dicom([], group, roi_pattern=roi_pattern)
+        if progress is not None:
+            progress("read marks of patients", done, len(mirrored))

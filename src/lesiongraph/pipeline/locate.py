@@ -131,6 +131,8 @@ def _locate_all(
     for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers, view_series), strict=True), start=1):
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
+        if view.not_fetched:
+            report.counts["slices not fetched"] += view.not_fetched
         scores = locate_series(model, view.inputs, view.positions_mm, atlas, view.sections)
         scores = remarked(scores, spacing_remark(job.series))
         regions = [""] * len(scores.z) if atlas is None else [name for name, _ in place_names(scores, atlas)]

@@ -20,12 +20,14 @@ from lesiongraph.mining import (
     mine_sources,
     open_series,
 )
+from lesiongraph.mining.pacs import PacsAddress, is_pacs_address
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
+from lesiongraph.pipeline.pacs_source import PacsOptions, pull_source, whole_mirror
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport, Workspace
 
-SOURCES = "sources"  # absolute paths, kept beside the tables
+SOURCES = "sources"  # absolute paths, and addresses of PACS, kept beside the tables
 OFF_BODY = "off the body"
 PERHAPS_OFF_BODY = "perhaps off the body"
 UNREADABLE = "unreadable image"
@@ -33,25 +35,54 @@ UNREADABLE = "unreadable image"
 
 def mine(
     workspace: Workspace,
-    sources: Sequence[Path],
+    sources: Sequence[Path | str],
     *,
     roi_pattern: str | None = None,
+    pacs: PacsOptions | None = None,
     progress: Progress = silent,
 ) -> RunReport:
     """Mine sources into the workspace's catalogue; a mark met before keeps its row and id.
+
+    A source is a path, or the address of a PACS (`mining.pacs.PacsAddress`), which is read as `pacs` says. A
+    PACS that stops answering leaves what it gave so far in the catalogue; `report.details["incomplete"]`
+    says so.
 
     Raises
     ------
     SourceNotFoundError
         If a source does not exist or holds nothing that can be read; the catalogue stays as it was.
+    PacsUnreachableError, PacsRefusedError
+        If a PACS gives nothing, and gave nothing before.
     """
     report = RunReport("mine")
+    paths, addresses = _sorted_out(sources)
     with workspace.lock():
         former, known = _former(workspace)
-        found = mine_sources(sources, roi_pattern=roi_pattern, progress=progress)
-        apart = [path for path in known if path not in {source.absolute() for source in sources}]
+        mirrors = [
+            pull_source(
+                workspace,
+                address,
+                pacs or PacsOptions(),
+                is_known=str(address) in known,
+                roi_pattern=roi_pattern,
+                report=report,
+                progress=progress,
+            )
+            for address in addresses
+        ]
+        groups = [group for source in mirrors for group in source.groups()] if mirrors else None
+        found = mine_sources(paths, mirrored=groups, roi_pattern=roi_pattern, progress=progress)
+        given = [*(str(path.absolute()) for path in paths), *map(str, addresses)]
+        apart = [source for source in known if source not in given]
         if apart and _report_and_image_came_apart(found, former):
-            found = mine_sources([*sources, *apart], roi_pattern=roi_pattern, progress=progress)
+            more_paths, more_addresses = _sorted_out(apart)
+            again = [group for address in more_addresses for group in whole_mirror(workspace, address)]
+            found = mine_sources(
+                [*paths, *more_paths],
+                mirrored=[*(groups or []), *again],
+                roi_pattern=roi_pattern,
+                progress=progress,
+            )
             report.notes.append(
                 f"{len(apart)} sources mined before were read again: reports and their images had come apart"
             )
@@ -64,19 +95,27 @@ def mine(
             with workspace.write("catalogue", key) as folder:
                 for name, schema in TABLES.items():
                     folder.write_table(name, getattr(merged, name), schema)
-                all_sources = dict.fromkeys([*known, *(source.absolute() for source in sources)])
-                folder.write_json(SOURCES, [str(source) for source in all_sources])
+                folder.write_json(SOURCES, list(dict.fromkeys([*known, *given])))
+        for source in mirrors:
+            source.save_mined()
         _fill(report, found, merged)
         workspace.write_run_report("mine", report.finish().as_dict())
     return report
 
 
-def _former(workspace: Workspace) -> tuple[MiningResult, list[Path]]:
+def _sorted_out(sources: Sequence[Path | str]) -> tuple[list[Path], list[PacsAddress]]:
+    """Tell paths from addresses of PACS, each address once."""
+    addresses = [PacsAddress.parse(str(source)) for source in sources if is_pacs_address(str(source))]
+    paths = [Path(source) for source in sources if not is_pacs_address(str(source))]
+    return paths, list(dict.fromkeys(addresses))
+
+
+def _former(workspace: Workspace) -> tuple[MiningResult, list[str]]:
     """The catalogue as it is, and the sources it was mined from that are still there."""
     if not workspace.has("catalogue"):
         return MiningResult(), []
     sources = workspace.open("catalogue", "mine SOURCE").read_json(SOURCES)
-    return read_catalogue(workspace), [path for path in map(Path, sources) if path.exists()]
+    return read_catalogue(workspace), [s for s in sources if is_pacs_address(s) or Path(s).exists()]
 
 
 def _report_and_image_came_apart(found: MiningResult, former: MiningResult) -> bool:

@@ -61,6 +61,7 @@ class SeriesView:
     xy: dict[str, tuple[float, float, str]] = field(default_factory=dict)  # lesion_id -> x, y, flag
     sections: list[CrossSection] = field(default_factory=list)  # (n,)
     unreadable: int = 0
+    not_fetched: int = 0  # left in the PACS on purpose
 
 
 def series_jobs(
@@ -149,6 +150,7 @@ def view_series(job: SeriesJob) -> SeriesView:
         xy=xy,
         sections=sections,
         unreadable=len(all_indices) - len(indices),
+        not_fetched=int((~_fetched(job)).sum()),
     )
 
 
@@ -156,10 +158,13 @@ def _wanted_slices(job: SeriesJob) -> list[int]:
     """Slice indices to read: all of them, or key slices and one slice every few millimetres.
 
     The line through the scores of a series does not get better by neighbours that show the same anatomy,
-    and a thin-slice study has a thousand of them to decode.
+    and a thin-slice study has a thousand of them to decode. Slices that stayed in a PACS are passed over.
     """
-    indices = job.slices.slice_index.to_numpy(int)
-    positions = job.slices.position_mm.to_numpy(float)
+    here = _fetched(job)
+    if not here.any():
+        return []
+    indices = job.slices.slice_index.to_numpy(int)[here]
+    positions = job.slices.position_mm.to_numpy(float)[here]
     if job.least_step_mm <= 0 or not np.isfinite(positions).all():
         return [int(i) for i in indices]
     step = np.floor((positions - positions[0]) / job.least_step_mm)
@@ -167,6 +172,13 @@ def _wanted_slices(job: SeriesJob) -> list[int]:
     chosen[-1] = True
     chosen |= np.isin(indices, job.marks.slice_index.to_numpy(int))
     return [int(i) for i in indices[chosen]]
+
+
+def _fetched(job: SeriesJob) -> np.ndarray:
+    """Which slices have their pixels here, (n,) bool: a PACS is asked for those that are needed alone."""
+    if job.series["kind"] != "dicom":
+        return np.ones(len(job.slices), bool)
+    return (job.slices.path != "").to_numpy(bool)
 
 
 def _place(

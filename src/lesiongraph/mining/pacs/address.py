@@ -139,6 +139,15 @@ class DateWindow:
         first, last = (f"{day:%Y%m%d}" if day else "" for day in (self.first, self.last))
         return f"{first}-{last}"
 
+    def holds(self, day: str) -> bool:
+        """Whether a study date, YYYYMMDD, lies in it; an unknown one lies in the open window alone."""
+        if not (self.first or self.last):
+            return True
+        if not day:
+            return False
+        after = self.first is None or day >= f"{self.first:%Y%m%d}"
+        return after and (self.last is None or day <= f"{self.last:%Y%m%d}")
+
 
 @dataclass(frozen=True)
 class PacsSettings:

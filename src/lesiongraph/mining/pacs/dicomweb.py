@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ import urllib3
 from dicomweb_client import DICOMwebClient
 from dicomweb_client.session_utils import add_certs_to_session, create_session_from_user_pass
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from requests.adapters import HTTPAdapter
 
@@ -101,10 +103,29 @@ class DicomwebConnection:
         return self._pages("series", self._client.search_for_series, match, fields, study)
 
     def search_instances(
-        self, study: str, series: str, *, fields: Sequence[str] = (), **match: str
+        self,
+        study: str,
+        series: str,
+        *,
+        fields: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        page_size: int | None = None,
     ) -> Iterator[Dataset]:
-        """Yield the instances of a series, with the attributes `fields` where the service gives them."""
-        return self._pages("instances", self._client.search_for_instances, match, fields, study, series)
+        """Yield the instances of a series, with the attributes `fields` where the service gives them.
+
+        `keep` names the attributes to decode (all where none are named): decoding costs more than moving.
+        """
+        search = self._client.search_for_instances
+        return self._pages(
+            "instances",
+            search,
+            {},
+            fields,
+            study,
+            series,
+            keep=keep,
+            size=page_size or self.settings.page_size,
+        )
 
     def _pages(
         self,
@@ -113,10 +134,16 @@ class DicomwebConnection:
         match: Mapping[str, str],
         fields: Sequence[str],
         *where: str,
+        keep: Sequence[str] = (),
+        size: int | None = None,
     ) -> Iterator[Dataset]:
-        """Ask for page after page; one that repeats what came before ends it (a service without paging)."""
+        """Ask for page after page; one that repeats what came before ends it (a service without paging).
+
+        A page shorter than asked for is the last, unless the service says that more results remain
+        (PS3.18 Sec. 8.3.4.4): some give fewer at once than they are asked for.
+        """
         seen: set[str] = set()
-        offset, size = 0, self.settings.page_size
+        offset, size = 0, size or self.settings.page_size
         while True:
             page = self._ask(
                 f"a search for {what}",
@@ -130,8 +157,8 @@ class DicomwebConnection:
                 if (key := json.dumps(item, sort_keys=True)) not in seen and not seen.add(key)
             ]
             for item in new:
-                yield from_json(item)
-            if len(page) < size or not new:
+                yield from_json(item, keep)
+            if not new or (len(page) < size and not self._session.says_more_remain):
                 return
             offset += len(page)
 
@@ -143,10 +170,10 @@ class DicomwebConnection:
             from_json(i) for i in self._ask("metadata", lambda: self._client.retrieve_study_metadata(study))
         ]
 
-    def series_metadata(self, study: str, series: str) -> list[Dataset]:
+    def series_metadata(self, study: str, series: str, *, keep: Sequence[str] = ()) -> list[Dataset]:
         """Return the headers of all instances of a series; [] where it is gone."""
         found = self._ask("metadata", lambda: self._client.retrieve_series_metadata(study, series), gone=[])
-        return [from_json(item) for item in found]
+        return [from_json(item, keep) for item in found]
 
     def instance_metadata(self, study: str, series: str, instance: str) -> Dataset:
         """Return one instance without its bulk data."""
@@ -194,6 +221,8 @@ class DicomwebConnection:
         def get() -> Any:
             answer = self._session.get(url, params=parameters, timeout=self.settings.timeout_s)
             answer.raise_for_status()
+            if "json" not in answer.headers.get("Content-Type", ""):
+                return None  # another kind of server, with a page of its own there
             return answer.json()
 
         return self._ask(path, get, gone=None)
@@ -289,6 +318,7 @@ class _CountingSession(requests.Session):
     def __init__(self, settings: PacsSettings, traffic: Traffic) -> None:
         super().__init__()
         self._limit, self._traffic = RateLimit(settings.rate), traffic
+        self._last = threading.local()
         self.trust_env = False  # neither proxies nor a .netrc: a PACS is asked directly, with what was given
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.parallel)
         self.mount("http://", adapter)
@@ -300,6 +330,11 @@ class _CountingSession(requests.Session):
         if settings.ca is not None:
             add_certs_to_session(self, ca_bundle=str(settings.ca))
 
+    @property
+    def says_more_remain(self) -> bool:
+        """Whether this thread's last answer said that more results remain."""
+        return str(getattr(self._last, "warning", "")).startswith("299")
+
     def request(self, method: str, url: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         self._limit.wait()
         options["headers"] = {
@@ -310,6 +345,7 @@ class _CountingSession(requests.Session):
         # what came over the wire, before any content encoding was undone
         moved = answer.raw.tell() if answer.raw is not None else len(answer.content)
         self._traffic.add(received=moved)
+        self._last.warning = answer.headers.get("Warning", "")
         if answer.ok:
             _check_end(answer)
         return answer
@@ -346,9 +382,13 @@ def _check_whole(dataset: Dataset, instance: str) -> None:
         )
 
 
-def from_json(item: JsonDataset) -> Dataset:
-    """Return a data set of the DICOM JSON model; values left as bulk references stay empty (`has_bulk`)."""
-    return Dataset.from_json(item, bulk_data_uri_handler=_no_bulk)
+def from_json(item: JsonDataset, keep: Sequence[str] = ()) -> Dataset:
+    """Return a data set of the DICOM JSON model, or the attributes `keep` of it; bulk data stay empty."""
+    if keep:
+        tags = [f"{tag_for_keyword(keyword):08X}" for keyword in keep]
+        item = {tag: item[tag] for tag in tags if tag in item}
+    with values.lenient_reading():
+        return Dataset.from_json(item, bulk_data_uri_handler=_no_bulk)
 
 
 def _no_bulk(_tag: str, _vr: str, _uri: str) -> None:
