@@ -161,6 +161,8 @@ class PacsSettings:
         File of certificates to trust instead of the system's (PEM), for a hospital's own authority.
     client_ae : str
         Our AE title towards a DIMSE peer.
+    move_port : int
+        Where C-MOVE may send to, for a DIMSE peer without C-GET; 0: nowhere.
     page_size : int
         Studies (or series) asked for at once.
     parallel : int
@@ -181,6 +183,7 @@ class PacsSettings:
     password: str = field(default="", repr=False)
     ca: Path | None = None
     client_ae: str = "LESIONGRAPH"
+    move_port: int = 0
     page_size: int = 100
     parallel: int = 4
     rate: float = 0.0
@@ -193,6 +196,8 @@ class PacsSettings:
         for name, least in (("page_size", 1), ("parallel", 1), ("retries", 0), ("rate", 0), ("backoff_s", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name}: expected at least {least}, got {getattr(self, name)}.")
+        if not 0 <= self.move_port <= 65535:
+            raise UsageError(f"move_port: expected a port, 1 to 65535, got {self.move_port}.")
         if self.timeout_s <= 0:
             raise UsageError(f"timeout_s: expected more than 0 seconds, got {self.timeout_s}.")
         if self.token and self.user:

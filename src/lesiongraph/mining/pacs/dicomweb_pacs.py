@@ -14,18 +14,16 @@ from itertools import islice
 from pydicom import Dataset
 
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.dicom_header import ENHANCED_CT, FRAME_GROUPS, HEADER_KEYWORDS
+from lesiongraph.mining.dicom_header import FRAME_GROUPS, HEADER_KEYWORDS
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
+from lesiongraph.mining.pacs.headers import lacks_something
 from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
 from lesiongraph.mining.pacs.pacs import UNKNOWN, Changes, InstanceName, Mark, SeriesEntry, StudyEntry
 from lesiongraph.mining.pacs.traffic import Traffic
 
 _STUDY_FIELDS = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
 _INSTANCES_A_PAGE = 1000  # one line each, and far smaller than a study's
-# Without one of these a slice cannot be placed, or not be told from what is no CT in HU.
-_MUST_STATE = ("SOPClassUID", "ImageType", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-_MUST_STATE_CT = (*_MUST_STATE, "Rows", "Columns", "BitsAllocated", "RescaleIntercept")
 
 
 class DicomwebPacs:
@@ -78,7 +76,7 @@ class DicomwebPacs:
                 study, series, page_size=_INSTANCES_A_PAGE, fields=HEADER_KEYWORDS, keep=HEADER_KEYWORDS
             )
         )
-        if any(map(_lacks_something, found)):
+        if any(map(lacks_something, found)):
             found = self._web.series_metadata(study, series, keep=(*HEADER_KEYWORDS, *FRAME_GROUPS))
         return found
 
@@ -127,12 +125,3 @@ def _study_entry(dataset: Dataset) -> StudyEntry:
         series=values.whole(dataset, "NumberOfStudyRelatedSeries", UNKNOWN),
         instances=values.whole(dataset, "NumberOfStudyRelatedInstances", UNKNOWN),
     )
-
-
-def _lacks_something(header: Dataset) -> bool:
-    """Whether a header found by QIDO must be completed by metadata."""
-    if values.text(header, "SOPClassUID") in ENHANCED_CT:
-        return True
-    if values.text(header, "Modality") != "CT":  # its modality alone says why it is not used
-        return not values.text(header, "SOPClassUID")
-    return any(keyword not in header for keyword in _MUST_STATE_CT)

@@ -1,11 +1,12 @@
 """A PACS asked by the classic services: C-FIND for what it holds, C-GET or C-MOVE for the objects.
 
-C-FIND of images gives the headers where the PACS answers with the attributes asked for (Orthanc does). One that
-indexes fewer is asked for the whole series; the pixels are dropped as they come, and only headers are held.
+C-FIND of images gives the headers where the PACS answers with the attributes asked for (Orthanc does). One
+that indexes fewer is asked for the whole series; pixels are dropped as they come, only headers are held.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeVar
@@ -40,7 +41,7 @@ class DimsePacs:
     def __init__(self, address: PacsAddress, settings: PacsSettings) -> None:
         self.address = address
         self.traffic = Traffic()
-        self.page_size = 0  # a C-FIND gives its whole answer at once
+        self.page_size = sys.maxsize  # a C-FIND gives its whole answer at once
         self._settings = settings
         self._peer = DimseConnection(
             DimsePeer(
