@@ -11,6 +11,7 @@ from lesiongraph.embedding import embed as embed_lesions
 from lesiongraph.imaging import PatchStore
 from lesiongraph.pipeline.embedder import PACKAGED_NOTE, WorkspaceEmbedder, workspace_embedder
 from lesiongraph.pipeline.features import Features, ensure_features, write_vectors
+from lesiongraph.pipeline.former_vectors import FormerVectors
 from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.training_set import lesions_in_order, places_of
@@ -18,11 +19,12 @@ from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
 
 class PatchRows:
-    """The patches of a store by row, as the network reads them."""
+    """The patches of a store by row, or those of some rows, as the network reads them."""
 
-    def __init__(self, store: PatchStore) -> None:
+    def __init__(self, store: PatchStore, rows: np.ndarray | None = None) -> None:
         self._store = store
-        self._ids = list(store.lesion_ids)
+        ids = store.lesion_ids
+        self._ids = list(ids) if rows is None else [ids[row] for row in rows]
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -76,10 +78,15 @@ def _embed_all(
             report.counts["lesions without a location (embedded without it)"] = int(
                 np.isnan(places[:, :3]).any(axis=1).sum()
             )
-        vectors = embed_with(model, patches, features, places, progress)
+        told = places if recipe.place_width else None
+        former = FormerVectors.of(workspace, patches.lesion_ids, told, embedder.key)
+        new = former.new
+        vectors = former.complete(embed_with(model, patches, features, places, progress, rows=new))
+        report.counts["lesions embedded before, unchanged"] = len(patches) - len(new)
         with workspace.write("embedding", key) as out:
             origin = {"model": embedder.key, "trunk": recipe.trunk, "dimensions": vectors.shape[1]}
             write_vectors(workspace, out, list(patches.lesion_ids), vectors, origin)
+            former.write(out)
     report.counts["lesions embedded"] = len(patches)
     report.details.update(trunk=recipe.trunk, frozen=not recipe.train_trunk, embedding=recipe.embedding_width)
 
@@ -90,15 +97,34 @@ def embed_with(
     features: Features | None,
     places: np.ndarray,
     progress: Progress = silent,
+    *,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Embed all patches: from the cached maps where the trunk is frozen, else through the trained trunk.
+    """Embed patches: from the cached maps where the trunk is frozen, else through the trained trunk.
 
-    `places` (N, 5) are location and size of the patches' lesions, in their order (`places_of`).
+    Parameters
+    ----------
+    places : (N, 5) array
+        Location and size of the patches' lesions, in their order (`places_of`).
+    rows : (n,) int array, optional
+        Which of the patches; all of them where none are named.
+
+    Returns
+    -------
+    (n, D) float32 array
     """
     recipe = model.recipe
+    if rows is not None and not len(rows):
+        return np.empty((0, recipe.embedding_width), np.float32)
     inputs = (
-        CachedLesions(features.maps, places=places)
+        CachedLesions(features.maps, rows, places=places)
         if features is not None
-        else PatchLesions(PatchRows(patches), model.trunk, recipe.roi_size, recipe.pool, places=places)
+        else PatchLesions(
+            PatchRows(patches, rows),
+            model.trunk,
+            recipe.roi_size,
+            recipe.pool,
+            places=places if rows is None else places[rows],
+        )
     )
     return embed_lesions(model, inputs, progress=lambda done, total: progress("embed", done, total))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +11,23 @@ import pandas as pd
 
 from lesiongraph.bodypart import (
     COMPACT_DESIGN,
-    Atlas,
     SsbrDesign,
     SsbrModel,
     TrainingVolume,
     VolumeStore,
     align_z,
-    locate_series,
-    place_names,
-    remarked,
     train_ssbr,
 )
-from lesiongraph.lesion import KEPT, LOCATIONS, SERIES_LOCATIONS
+from lesiongraph.lesion import KEPT
 from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
+from lesiongraph.pipeline.inputs_of import series_keys
+from lesiongraph.pipeline.located_series import FormerLocations, LocatedTables, Scorer, located_keys
 from lesiongraph.pipeline.progress import Progress, silent
-from lesiongraph.pipeline.series_locations import atlas_for, series_location
+from lesiongraph.pipeline.series_locations import atlas_for
 from lesiongraph.pipeline.series_views import (
     SeriesJob,
-    SeriesView,
     series_jobs,
-    spacing_remark,
     view_all,
     view_series,
     view_to_learn,
@@ -86,11 +82,13 @@ def locate(
         key = fingerprint(workspace.key("catalogue"), model.sha256, known, all_series, _TABLES_VERSION)
         report.already_done = workspace.is_current("locations", key)
         if not report.already_done:
-            found = _locate_all(catalogue, model, atlas, all_series, workers, report, progress)
+            made_by = fingerprint(model.sha256, known, _TABLES_VERSION)
+            former = FormerLocations.of(workspace, made_by)
+            found = _locate_all(
+                catalogue, Scorer(model, atlas), former, (all_series, workers), report, progress
+            )
             with workspace.write("locations", key) as folder:
-                folder.write_table("locations", found.locations, LOCATIONS)
-                folder.write_table("series_locations", found.series, SERIES_LOCATIONS)
-                folder.write_table("landmarks", found.landmarks)
+                found.write(folder, made_by)
                 folder.write_json("atlas", known)
         _count(report, workspace.open("locations", "locate").read_table("locations"))
         _count_series(report, read_series_locations(workspace))
@@ -98,78 +96,45 @@ def locate(
     return report
 
 
-@dataclass
-class _Found:
-    """The tables of the `locations` stage."""
-
-    locations: pd.DataFrame
-    series: pd.DataFrame
-    landmarks: pd.DataFrame
-
-
 def _locate_all(
     catalogue: MiningResult,
-    model: SsbrModel,
-    atlas: Atlas | None,
-    all_series: bool,
-    workers: int,
+    scorer: Scorer,
+    former: FormerLocations,
+    reading: tuple[bool, int],
     report: RunReport,
     progress: Progress,
-) -> _Found:
+) -> LocatedTables:
+    """Locate series by series; those whose inputs are as they were keep their former result."""
+    all_series, workers = reading
     kept = catalogue.lesions[catalogue.lesions.status == KEPT]
     on_images = kept[kept.slice_index >= 0]
     # organs named by a structure set anchor the atlas, also where no lesion was marked
     marked = {*on_images.series_instance_uid, *catalogue.landmarks.series_instance_uid}
-    wanted = None if all_series else marked
-    jobs = series_jobs(catalogue, on_images, model.slice_mode, wanted=wanted, least_step_mm=LEAST_STEP_MM)
-    rows: dict[str, dict[str, object]] = {
-        lesion_id: {"lesion_id": lesion_id, "flag": NO_IMAGE} for lesion_id in kept.lesion_id
-    }
-    landmarks: list[pd.DataFrame] = []
-    series: list[dict[str, object]] = []
-    model_name = f"{model.name} sha256:{model.sha256[:12]}"
-    for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers, view_series), strict=True), start=1):
-        report.counts["slices scored"] += len(view.slice_indices)
-        report.counts["slices unreadable"] += view.unreadable
-        if view.not_fetched:
-            report.counts["slices not fetched"] += view.not_fetched
-        scores = locate_series(model, view.inputs, view.positions_mm, atlas, view.sections)
-        scores = remarked(scores, spacing_remark(job.series))
-        regions = [""] * len(scores.z) if atlas is None else [name for name, _ in place_names(scores, atlas)]
-        given = str(job.series.get("body_part_examined") or "")  # catalogues of earlier versions lack it
-        series.append(series_location(view.series_instance_uid, scores, atlas, given))
-        at = {int(index): i for i, index in enumerate(view.slice_indices)}
-        for row in job.marks.itertuples():
-            x, y, body_flag = view.xy.get(row.lesion_id, (np.nan, np.nan, "key slice unreadable"))
-            i = at.get(int(row.slice_index))
-            rows[row.lesion_id].update(x=x, y=y, model=model_name, flag=body_flag)
-            if i is not None:
-                rows[row.lesion_id].update(
-                    z=scores.z[i],
-                    z_sd=scores.z_sd[i],
-                    region=regions[i],
-                    score=scores.score[i],
-                    confidence=scores.confidence[i],
-                    flag="; ".join(filter(None, [scores.flag[i], body_flag])),
-                )
-        landmarks.append(_landmark_z(catalogue.landmarks, view, np.asarray(scores.z)))
+    jobs = series_jobs(
+        catalogue,
+        on_images,
+        scorer.model.slice_mode,
+        wanted=None if all_series else marked,
+        least_step_mm=LEAST_STEP_MM,
+    )
+    keys = located_keys(jobs, series_keys(catalogue))
+    todo = [job for job in jobs if not former.holds(keys[str(job.series["series_instance_uid"])])]
+    views = view_all(todo, workers, view_series)
+    tables = LocatedTables.of(kept.lesion_id, NO_IMAGE)
+    for done, job in enumerate(jobs, start=1):
+        uid = str(job.series["series_instance_uid"])
+        located = former.take(keys[uid], job.marks)
+        if located is None:
+            located = scorer.locate(job, next(views), catalogue.landmarks)
+            report.counts["slices scored"] += located.slices
+            report.counts["slices unreadable"] += located.unreadable
+            if located.not_fetched:
+                report.counts["slices not fetched"] += located.not_fetched
+        tables.add(uid, keys[uid], located)
         progress("locate series", done, len(jobs))
     report.counts["series located"] = len(jobs)
-    return _Found(
-        locations=pd.DataFrame(list(rows.values()), columns=list(LOCATIONS)),
-        series=pd.DataFrame(series, columns=list(SERIES_LOCATIONS)),
-        landmarks=pd.concat(landmarks, ignore_index=True) if landmarks else pd.DataFrame(columns=["name"]),
-    )
-
-
-def _landmark_z(landmarks: pd.DataFrame, view: SeriesView, z: np.ndarray) -> pd.DataFrame:
-    """z of the organs a structure set names: what anchors the atlas (z → organ)."""
-    here = landmarks[landmarks.series_instance_uid == view.series_instance_uid]
-    ends = {
-        f"z_{end}": np.interp(here[f"{end}_index"], view.slice_indices, z) if len(z) else np.nan
-        for end in ("top", "centre", "bottom")
-    }
-    return here[["series_instance_uid", "name"]].assign(**ends)
+    report.counts["series taken over, unchanged"] = len(jobs) - len(todo)
+    return tables
 
 
 def _fitted(

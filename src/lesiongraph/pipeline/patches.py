@@ -5,14 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from lesiongraph.errors import LesionGraphError, NotEnoughDataError
-from lesiongraph.imaging import PatchStore, PatchWriter, cut_patch, patch_provenance
+from lesiongraph.imaging import Patch, PatchStore, PatchWriter, cut_patch, patch_provenance
 from lesiongraph.lesion import KEPT, BoundingBox
 from lesiongraph.mining import SliceReader, open_series
 from lesiongraph.pipeline.catalogue import read_catalogue
+from lesiongraph.pipeline.inputs_of import mark_keys, series_keys
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.slice_cache import CachedReader
 from lesiongraph.recipe import ImagingRecipe
-from lesiongraph.workspace import RunReport, Workspace, fingerprint
+from lesiongraph.workspace import DamagedResultError, RunReport, Workspace, fingerprint
+
+_KEYS = "patch_keys"
 
 
 def ensure_patches(
@@ -34,8 +37,20 @@ def ensure_patches(
     folder = workspace.open("patches", "embed")
     summary = folder.read_json("summary")
     report.counts["patches"] = summary["patches"]
+    report.counts["patches taken over, unchanged"] = summary.get("taken over", 0)
     report.rejected.update(summary["unreadable"])
     return PatchStore(folder.path / "patches")
+
+
+def patch_keys(workspace: Workspace) -> dict[str, str]:
+    """Return what each patch of the `patches` stage was cut from, by lesion id; none of earlier versions."""
+    if not workspace.has("patches"):
+        return {}
+    try:
+        table = workspace.open("patches", "embed").read_table(_KEYS)
+    except DamagedResultError:
+        return {}
+    return dict(zip(table["lesion_id"], table["key"], strict=True))
 
 
 def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Progress) -> None:
@@ -48,8 +63,10 @@ def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Pr
         )
     series_rows = catalogue.series.set_index("series_instance_uid", drop=False)
     slices_of = dict(tuple(catalogue.slices.groupby("series_instance_uid")))
+    keys = mark_keys(todo, series_keys(catalogue)).to_dict()
+    former = _FormerPatches.of(workspace, recipe)
     unreadable: dict[str, int] = {}
-    written = 0
+    taken_over = written = 0
     with workspace.write("patches", key) as folder:
         with PatchWriter(folder.path / "patches", patch_provenance(recipe)) as writer:
             for series_uid, marks in todo.groupby("series_instance_uid"):
@@ -57,14 +74,39 @@ def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Pr
                 series = series_rows.loc[series_uid].to_dict()
                 reader = CachedReader(open_series(series, slices))
                 for row in marks.sort_values(["slice_index", "lesion_id"]).itertuples():
-                    reason = _cut_one(writer, reader, (series, slices), row, recipe)
-                    if reason:
+                    patch = former.take(row.lesion_id, keys[row.lesion_id])
+                    if patch is not None:
+                        writer.append(row.lesion_id, patch)
+                        taken_over += 1
+                    elif reason := _cut_one(writer, reader, (series, slices), row, recipe):
                         unreadable[reason] = unreadable.get(reason, 0) + 1
+                        del keys[row.lesion_id]
                     written += 1
                     progress("cut patches", written, len(todo))
-        folder.write_json(
-            "summary", {"patches": len(todo) - sum(unreadable.values()), "unreadable": unreadable}
-        )
+        patches = len(todo) - sum(unreadable.values())
+        folder.write_json("summary", {"patches": patches, "taken over": taken_over, "unreadable": unreadable})
+        folder.write_table(_KEYS, pd.DataFrame({"lesion_id": list(keys), "key": list(keys.values())}))
+
+
+class _FormerPatches:
+    """The patches of the stage's former result, as far as they were cut from the same by the same recipe."""
+
+    def __init__(self, store: PatchStore | None, keys: dict[str, str]) -> None:
+        self._store, self._keys = store, keys
+
+    @classmethod
+    def of(cls, workspace: Workspace, recipe: ImagingRecipe) -> _FormerPatches:
+        keys = patch_keys(workspace)
+        if not keys:
+            return cls(None, {})
+        path = workspace.open("patches", "embed").path / "patches"
+        return cls(PatchStore.open_current(path, patch_provenance(recipe)), keys)
+
+    def take(self, lesion_id: str, key: str) -> Patch | None:
+        """Return the former patch of a lesion, None where its inputs have changed."""
+        if self._store is None or self._keys.get(lesion_id) != key:
+            return None
+        return self._store[lesion_id]
 
 
 def _cut_one(
