@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.console import ProgressCallback, progress, say, say_json, show_report
 from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
+
+if TYPE_CHECKING:  # light verbs do without
+    from lesiongraph.pipeline.follow import Round
+    from lesiongraph.pipeline.pacs_source import PacsOptions
+    from lesiongraph.workspace import Workspace
+
+_DAY = ["%Y-%m-%d"]
 
 
 def register(app: typer.Typer) -> None:
@@ -18,25 +26,116 @@ def register(app: typer.Typer) -> None:
 
 def mine(
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            help="DICOM folders, DeepLesion releases (a folder with DL_info.csv), image + mask CSVs."
+            help="DICOM folders, DeepLesion releases (a folder with DL_info.csv), image + mask CSVs, "
+            "or a PACS: dicomweb+http://HOST:PORT/PATH."
         ),
     ],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     roi: Annotated[
         str | None, typer.Option("--roi", help="Regular expression: which structures are lesions.")
     ] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=_DAY, help="First study date to mine."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=_DAY, help="Last study date to mine."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Bearer token (better: LESIONGRAPH_PACS_TOKEN).")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", help="User name; its password is in LESIONGRAPH_PACS_PASSWORD.")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="Certificates to trust (PEM) instead of the system's.")
+    ] = None,
+    step: Annotated[
+        float | None, typer.Option("--step", min=1.0, help="Millimetres between the slices fetched for z.")
+    ] = None,
+    page_size: Annotated[int, typer.Option("--page-size", min=1, help="Studies asked for at once.")] = 100,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, help="Requests under way at once.")] = 4,
+    rate: Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")] = 0.0,
+    timeout: Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")] = 60.0,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")] = 5,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Watch the PACS; mine, locate, embed and match what arrives.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=1.0, help="Seconds between two looks with --follow.")
+    ] = 15.0,
     json: JsonFlag = False,
 ) -> None:
     """Read lesion marks into the catalogue; sources add up.
 
     A mark met again changes nothing. Marks that cannot stand stay in the catalogue as rejected, with the
-    reason.
+    reason. Of a PACS, reports and headers are fetched, and only the slices that their marks need; the next
+    run asks for what changed. Exit code 1 if a PACS could not be read to its end: what it gave is kept.
     """
+    from lesiongraph.mining.pacs import DateWindow, PacsSettings, secrets_from
     from lesiongraph.pipeline.mine import mine as run
+    from lesiongraph.pipeline.pacs_source import INCOMPLETE, STEP_MM, PacsOptions
     from lesiongraph.workspace import Workspace
 
+    settings = PacsSettings(
+        **secrets_from(token=token, user=user),
+        ca=ca,
+        page_size=page_size,
+        parallel=parallel,
+        rate=rate,
+        timeout_s=timeout,
+        retries=retries,
+        window=DateWindow(first.date() if first else None, last.date() if last else None),
+    )
+    options = PacsOptions(settings, step_mm=step or STEP_MM)
+    if follow:
+        _follow(Workspace(workspace), sources, options, every, roi=roi, json=json)
+        return
     with progress() as callback:
-        report = run(Workspace(workspace), sources, roi_pattern=roi, progress=callback)
+        report = run(Workspace(workspace), sources, roi_pattern=roi, pacs=options, progress=callback)
     show_report(report, json, str(workspace))
+    if report.details.get(INCOMPLETE):
+        raise typer.Exit(1)
+
+
+def _follow(
+    workspace: Workspace,
+    sources: list[str],
+    options: PacsOptions,
+    every_s: float,
+    *,
+    roi: str | None,
+    json: bool,
+) -> None:
+    """Print a few lines for each round that brought something, until Control-C."""
+    from lesiongraph.pipeline.follow import follow as run
+
+    def quiet(_what: str, _done: int, _total: int) -> None:
+        """Say nothing: rounds follow each other without end."""
+
+    callback: ProgressCallback = quiet
+    try:
+        for found in run(
+            workspace, sources, options=options, every_s=every_s, roi_pattern=roi, progress=callback
+        ):
+            _show_round(found, json)
+    except KeyboardInterrupt:
+        say("stopped; the workspace holds what was fetched and mined so far.")
+
+
+def _show_round(found: Round, as_json: bool) -> None:
+    from lesiongraph.pipeline.pacs_source import INCOMPLETE
+
+    if found.is_quiet and not found.mined.details.get(INCOMPLETE):
+        return
+    if as_json:
+        say_json({"seconds": found.seconds, "stages": [r.as_dict() for r in (found.mined, *found.stages)]})
+        return
+    now = datetime.now().strftime("%H:%M:%S")
+    show_report(found.mined, False, f"{now} round of {found.seconds:.1f} s")
+    for report in found.stages:
+        if report is not found.mined:
+            show_report(report, False, report.verb)

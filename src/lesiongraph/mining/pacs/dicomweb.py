@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from dicomweb_client.session_utils import add_certs_to_session, create_session_f
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
 from requests.adapters import HTTPAdapter
 
 from lesiongraph.mining import dicom_values as values
@@ -29,6 +31,7 @@ JsonDataset = dict[str, dict[str, Any]]  # DICOM JSON model, PS3.18 Annex F
 ANY_SYNTAX = (("application/dicom", "*"),)  # as stored: nothing is decompressed on the way
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _NO_SUCH = (404, 410)
+_PLAIN_VRS = ("AS", "CS", "DA", "DS", "IS", "LO", "SH", "UI")
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _LONGEST_CAUSE = 200
 
@@ -384,11 +387,40 @@ def _check_whole(dataset: Dataset, instance: str) -> None:
 
 def from_json(item: JsonDataset, keep: Sequence[str] = ()) -> Dataset:
     """Return a data set of the DICOM JSON model, or the attributes `keep` of it; bulk data stay empty."""
-    if keep:
-        tags = [f"{tag_for_keyword(keyword):08X}" for keyword in keep]
-        item = {tag: item[tag] for tag in tags if tag in item}
-    with values.lenient_reading():
-        return Dataset.from_json(item, bulk_data_uri_handler=_no_bulk)
+    if not keep:
+        with values.lenient_reading():
+            return Dataset.from_json(item, bulk_data_uri_handler=_no_bulk)
+    dataset = Dataset()
+    for keyword in keep:
+        tag = BaseTag(tag_for_keyword(keyword) or 0)
+        stated = item.get(f"{tag:08X}")
+        if stated is None:
+            continue
+        plain = _plain_element(tag, stated)
+        if plain is not None:
+            dataset[tag] = plain
+        else:
+            with values.lenient_reading():
+                dataset.update(Dataset.from_json({f"{tag:08X}": stated}, bulk_data_uri_handler=_no_bulk))
+    return dataset
+
+
+def _plain_element(tag: BaseTag, stated: Mapping[str, Any]) -> RawDataElement | None:
+    """Return a value as a file would hold it, where it is plain ASCII: decoding takes most of the time.
+
+    None where that takes pydicom.
+    """
+    vr, parts = str(stated.get("vr")), stated.get("Value", [])
+    if vr == "US" and all(isinstance(part, int) and 0 <= part < 2**16 for part in parts):
+        data = struct.pack(f"<{len(parts)}H", *parts)
+    elif vr in _PLAIN_VRS and all(isinstance(part, str | int | float) for part in parts):
+        text = "\\".join(map(str, parts))
+        if not text.isascii():
+            return None
+        data = text.encode() + (b"\0" if vr == "UI" else b" ") * (len(text) % 2)
+    else:
+        return None
+    return RawDataElement(tag, vr, len(data), data, 0, False, True)
 
 
 def _no_bulk(_tag: str, _vr: str, _uri: str) -> None:

@@ -66,7 +66,9 @@ class DicomwebPacs:
 
     def instance_names(self, study: str, series: str) -> list[InstanceName]:
         """Return the instances of a series."""
-        found = self._web.search_instances(study, series, page_size=_INSTANCES_A_PAGE)
+        found = self._web.search_instances(
+            study, series, page_size=_INSTANCES_A_PAGE, keep=("SOPInstanceUID",)
+        )
         return [InstanceName(study, series, values.text(dataset, "SOPInstanceUID")) for dataset in found]
 
     def headers(self, study: str, series: str) -> list[Dataset]:

@@ -183,6 +183,11 @@ class Mirror:
         walks[walk] = asdict(mark) if mark is not None else None
         write_json(self.path / "source.json", {"address": str(self.address), "walks": walks})
 
+    @property
+    def has_log(self) -> bool:
+        """Whether the PACS was found to keep a log of changes."""
+        return any(self._read("source").get("walks", {}).values())
+
     def not_mined(self) -> dict[str, int]:
         """Return the studies (name → version) that the catalogue does not hold as they are now."""
         mined = self._read("mined")

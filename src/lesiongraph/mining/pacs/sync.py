@@ -96,6 +96,7 @@ class _Run:
         self.done = self.total = 0
         self._tell = progress or (lambda _what, _done, _total: None)
         self._study_uids: dict[str, str] = {}  # name of a study here -> the PACS's own UID
+        self._names: dict[str, dict[str, InstanceName]] = {}  # series -> instance -> names, of this study
         self._patients: dict[str, dict[str, bool]] = defaultdict(dict)  # patient -> study name -> waiting
         for study in mirror.studies():
             state = study.state()
@@ -198,6 +199,7 @@ class _Run:
         """Fetch one study in two passes: what the marks are, then the pixels that they call for."""
         study = self.mirror.study(self.demand.arrival.uid(entry.study))
         self._study_uids[study.name] = entry.study
+        self._names.clear()
         state = study.state()
         before = sum(self.pulled.counts[name] for name in _FETCHED)
         series = self.pacs.series(entry.study)
@@ -247,14 +249,17 @@ class _Run:
         self, study: MirroredStudy, state: StudyState, entry: StudyEntry, series: SeriesEntry
     ) -> None:
         """Fetch the headers of a series, unless it is here with as many images as the PACS states."""
-        admitted_series = self.demand.arrival.uid(series.series)
+        uid = self.demand.arrival.uid
+        admitted_series = uid(series.series)
         known = state.counts.get(name_of(admitted_series), UNKNOWN)
         if study.has_headers(admitted_series) and series.instances == known != UNKNOWN:
             return
-        headers = [
-            self.demand.arrival.admit(header) for header in self.pacs.headers(entry.study, series.series)
-        ]
-        study.add_headers(admitted_series, headers)
+        headers = self.pacs.headers(entry.study, series.series)
+        self._names[admitted_series] = {
+            uid(own): InstanceName(entry.study, series.series, own)
+            for own in (values.text(header, "SOPInstanceUID") for header in headers)
+        }
+        study.add_headers(admitted_series, [self.demand.arrival.admit(header) for header in headers])
         state.counts[name_of(admitted_series)] = series.instances
         self.pulled.counts[_HEADERS] += len(headers)
 
@@ -345,15 +350,13 @@ class _Run:
         The mirror keeps no identifier that the arrival took away, so the PACS is asked for them again.
         """
         uid = self.demand.arrival.uid
-        own = self._study_uids.get(study.name) or self._find_study(study, patient_id)
-        if own is None:
-            return {}
-        return {
-            uid(name.instance): name
-            for one in self.pacs.series(own)
-            if uid(one.series) in series
-            for name in self.pacs.instance_names(own, one.series)
-        }
+        if unknown := series - self._names.keys():
+            own = self._study_uids.get(study.name) or self._find_study(study, patient_id)
+            for one in self.pacs.series(own) if own is not None else ():
+                if uid(one.series) in unknown:
+                    names = self.pacs.instance_names(own or "", one.series)
+                    self._names[uid(one.series)] = {uid(name.instance): name for name in names}
+        return {k: name for one in series for k, name in self._names.get(one, {}).items()}
 
     def _find_study(self, study: MirroredStudy, patient_id: str) -> str | None:
         for entry, _ in self.pacs.studies_named(patient_id=patient_id) if patient_id else ():

@@ -1,0 +1,414 @@
+"""`mine dicomweb+http://…` against a real Orthanc: the same catalogue as from a folder, few requests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from dicom_files import uid
+from small_hospital import STUDIES, write_hospital, write_study
+
+from lesiongraph.imaging import PatchStore
+from lesiongraph.lesion import KEPT
+from lesiongraph.mining.pacs import DateWindow, PacsSettings, PacsUnreachableError
+from lesiongraph.pipeline.catalogue import read_catalogue
+from lesiongraph.pipeline.locate import locate
+from lesiongraph.pipeline.mine import mine
+from lesiongraph.pipeline.pacs_source import INCOMPLETE, PacsOptions
+from lesiongraph.pipeline.patches import ensure_patches
+from lesiongraph.pipeline.phantom import write_phantom
+from lesiongraph.recipe import ImagingRecipe
+from lesiongraph.workspace import RunReport, Workspace
+from orthanc import Orthanc, missing
+
+PATIENTS = ("SMALL-1", "SMALL-5")  # one study, and two
+FAST = PacsSettings(retries=1, backoff_s=0.01, timeout_s=10)
+OPTIONS = PacsOptions(FAST, step_mm=60.0)
+PATHS = ["source_path", "image"]
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory) -> Path:
+    return write_hospital(tmp_path_factory.mktemp("hospital"), PATIENTS)
+
+
+@pytest.fixture
+def pacs(hospital: Path, tmp_path: Path) -> Iterator[Orthanc]:
+    """An Orthanc that holds the hospital, for one test to change."""
+    if missing():
+        pytest.skip(missing())
+    with Orthanc(tmp_path / "orthanc") as server:
+        server.upload_folder(hospital)
+        yield server
+
+
+def pull(workspace: Path, server: Orthanc, options: PacsOptions = OPTIONS) -> RunReport:
+    return mine(Workspace(workspace), [server.dicomweb], pacs=options)
+
+
+def same_rows(one: Path, other: Path) -> None:
+    a, b = read_catalogue(Workspace(one)), read_catalogue(Workspace(other))
+    pd.testing.assert_frame_equal(a.lesions.drop(columns=PATHS), b.lesions.drop(columns=PATHS))
+    pd.testing.assert_frame_equal(a.series, b.series)
+    pd.testing.assert_frame_equal(a.slices.drop(columns="path"), b.slices.drop(columns="path"))
+    pd.testing.assert_frame_equal(
+        a.landmarks.drop(columns="source_path"), b.landmarks.drop(columns="source_path")
+    )
+
+
+def patches_of(workspace: Path) -> PatchStore:
+    opened = Workspace(workspace)
+    with opened.lock():
+        return ensure_patches(opened, ImagingRecipe(), RunReport("patches"))
+
+
+def test_a_phantom_hospital_gives_the_rows_and_patches_of_its_folder(
+    orthanc: Orthanc, tmp_path: Path
+) -> None:
+    write_phantom(tmp_path / "phantom", patients=2, rng_seed=3, rows=96, workers=1)
+    stored = orthanc.upload_folder(tmp_path / "phantom" / "dicom")
+    by_pacs, by_folder = tmp_path / "pacs", tmp_path / "folder"
+    report = mine(Workspace(by_pacs), [orthanc.dicomweb], pacs=PacsOptions(FAST))
+    mine(Workspace(by_folder), [tmp_path / "phantom" / "dicom"])
+    assert len(read_catalogue(Workspace(by_pacs)).lesions) > 10
+    same_rows(by_pacs, by_folder)
+    assert 0 < report.counts["PACS: slices fetched"] < stored / 2
+
+    ours, theirs = patches_of(by_pacs), patches_of(by_folder)
+    assert ours.lesion_ids == theirs.lesion_ids
+    for (_, a), (_, b) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.hu, b.hu)
+        assert (a.box, a.scale_mm, a.context_slices_mm, a.flags) == (
+            b.box,
+            b.scale_mm,
+            b.context_slices_mm,
+            b.flags,
+        )
+
+    located = locate(Workspace(by_pacs))
+    locate(Workspace(by_folder))
+    assert located.counts["slices not fetched"] > 0
+    assert located.counts["slices unreadable"] == 0
+    a, b = (
+        pd.read_parquet(next(w.glob("locations-*/locations.parquet"))).set_index("lesion_id")
+        for w in (by_pacs, by_folder)
+    )
+    pd.testing.assert_frame_equal(a[["x", "y"]], b.loc[a.index, ["x", "y"]])
+    assert ((a.z - b.z).abs() < b.z_sd).all()  # fewer slices hold the line of a series
+
+
+def test_an_unchanged_pacs_is_asked_once(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    first = pull(tmp_path / "w", pacs)
+    assert first.counts["PACS: studies fetched"] == 3
+    mine(Workspace(tmp_path / "folder"), [hospital])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+    again = pull(tmp_path / "w", pacs)
+    assert again.already_done
+    assert again.counts["PACS: requests"] == 1
+    assert again.counts["PACS: slices fetched"] == 0
+
+
+def test_without_a_log_of_changes_a_search_tells_what_is_new(
+    pacs: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
+
+    monkeypatch.setattr(OrthancChanges, "_page", lambda *_, **__: None)
+    pull(tmp_path / "w", pacs)
+    again = pull(tmp_path / "w", pacs)
+    assert again.already_done
+    assert again.counts["PACS: requests"] == 5  # one search a modality
+    assert again.counts["PACS: studies unchanged"] == 3
+    write_study(tmp_path / "new", "SMALL-9", "20210301")
+    pacs.upload_folder(tmp_path / "new")
+    third = pull(tmp_path / "w", pacs)
+    assert (third.counts["PACS: studies unchanged"], third.counts["PACS: studies fetched"]) == (3, 1)
+    assert "SMALL-9" in set(read_catalogue(Workspace(tmp_path / "w")).lesions.patient_id)
+
+
+def test_what_arrives_later_is_fetched_alone(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    pull(tmp_path / "w", pacs)
+    write_study(tmp_path / "new", "SMALL-5", "20210301", shift=1)
+    pacs.upload_folder(tmp_path / "new")
+    second = pull(tmp_path / "w", pacs)
+    assert second.counts["PACS: studies fetched"] == 1
+    assert second.counts["PACS: objects fetched"] == 1
+    assert second.counts["PACS: headers fetched"] == 10
+    mine(Workspace(tmp_path / "folder"), [hospital, tmp_path / "new"])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+
+
+def test_a_window_of_dates(pacs: Orthanc, tmp_path: Path) -> None:
+    from datetime import date
+
+    window = DateWindow(date(2020, 4, 1), date(2020, 4, 30))
+    pull(tmp_path / "w", pacs, PacsOptions(PacsSettings(window=window), step_mm=60.0))
+    lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
+    assert set(lesions.study_date) == {"2020-04-15"}
+    write_study(tmp_path / "new", "SMALL-9", "20210301")
+    pacs.upload_folder(tmp_path / "new")
+    again = pull(tmp_path / "w", pacs, PacsOptions(PacsSettings(window=window), step_mm=60.0))
+    assert again.already_done
+    pull(tmp_path / "w", pacs)  # all dates
+    assert len(set(read_catalogue(Workspace(tmp_path / "w")).lesions.study_date)) == 3
+
+
+def test_a_smaller_step_fetches_more_slices(pacs: Orthanc, tmp_path: Path) -> None:
+    pull(tmp_path / "w", pacs, PacsOptions(FAST, step_mm=200.0))
+    finer = pull(tmp_path / "w", pacs, PacsOptions(FAST, step_mm=20.0))
+    assert finer.counts["PACS: slices fetched"] > 0
+    assert finer.counts["PACS: headers fetched"] == 0
+    slices = read_catalogue(Workspace(tmp_path / "w")).slices
+    assert (slices.path != "").all()
+
+
+def test_a_report_whose_images_are_gone_keeps_its_marks(pacs: Orthanc, tmp_path: Path) -> None:
+    for series in pacs.find("Series", Modality="CT", PatientID="SMALL-1"):
+        pacs.delete(f"/series/{series}")
+    pull(tmp_path / "w", pacs)
+    lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
+    gone = lesions[lesions.patient_id == "SMALL-1"]
+    assert set(gone.reason) == {"image not found"}
+    assert len(gone) == 4
+    assert (lesions.status == KEPT).sum() == 8
+
+
+def test_images_that_arrive_after_their_report(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    for series in pacs.find("Series", Modality="CT", PatientID="SMALL-1"):
+        pacs.delete(f"/series/{series}")
+    pull(tmp_path / "w", pacs)
+    pacs.upload_folder(hospital / "SMALL-1")
+    pull(tmp_path / "w", pacs)
+    mine(Workspace(tmp_path / "folder"), [hospital])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+
+
+def test_a_report_in_one_study_on_images_of_another(tmp_path: Path) -> None:
+    """The report came after the earlier study was fetched: its slices are fetched then."""
+    if missing():
+        pytest.skip(missing())
+    source = tmp_path / "source"
+    for date in STUDIES:
+        write_study(source / date, "SMALL-5", date)
+    moved = pydicom.dcmread(source / STUDIES[0] / "report.sr")
+    moved.StudyInstanceUID, moved.StudyDate = uid("SMALL-5", STUDIES[1]), STUDIES[1]
+    moved.save_as(source / STUDIES[0] / "report.sr")
+    with Orthanc(tmp_path / "orthanc") as server:
+        for path in sorted((source / STUDIES[0]).glob("ct-*")):
+            server.upload(path)
+        first = pull(tmp_path / "w", server)
+        assert first.counts["PACS: slices fetched"] == 0
+        for path in [*sorted((source / STUDIES[1]).glob("*")), source / STUDIES[0] / "report.sr"]:
+            server.upload(path)
+        pull(tmp_path / "w", server)
+    mine(Workspace(tmp_path / "folder"), [source])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+    lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
+    assert (lesions.status == KEPT).all()
+    assert len(lesions) == 8
+
+
+class Breaking:
+    """A PACS that stops answering after so many whole instances, and may come back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+        from lesiongraph.mining.pacs.dicomweb_pacs import DicomwebPacs
+
+        whole = DicomwebPacs.instances
+        left = [after]
+
+        def instances(this, names):
+            for name, dataset in whole(this, names):
+                if left[0] <= 0:
+                    raise PacsUnreachableError(str(this.address), "an instance", "it stopped", 1)
+                left[0] -= 1
+                yield name, dataset
+
+        monkeypatch.setattr(DicomwebPacs, "instances", instances)
+
+
+def test_a_pacs_that_stops_in_the_middle(
+    pacs: Orthanc, hospital: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli
+) -> None:
+    with monkeypatch.context() as broken:
+        Breaking(broken, after=20)
+        report = pull(tmp_path / "w", pacs)
+    (why,) = report.details[INCOMPLETE]
+    assert "Stopped after" in why
+    assert 0 < report.counts["PACS: studies fetched"] < 3
+    assert report.counts["marks kept"] == 4 * report.counts["PACS: studies fetched"]
+    before = report.counts["PACS: slices fetched"]
+    second = pull(tmp_path / "w", pacs)
+    assert INCOMPLETE not in second.details
+    mine(Workspace(tmp_path / "folder"), [hospital])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+    fresh = pull(tmp_path / "fresh", pacs)
+    # nothing fetched twice
+    assert before + second.counts["PACS: slices fetched"] == fresh.counts["PACS: slices fetched"]
+
+
+def test_the_command_says_where_a_pacs_stopped(pacs: Orthanc, tmp_path: Path, cli) -> None:
+    ran = cli("mine", pacs.dicomweb, "-w", tmp_path / "w", "--json")
+    assert ran.code == 0
+    assert json.loads(ran.out)["counts"]["PACS: studies fetched"] == 3
+    pacs.stop()
+    ran = cli("mine", pacs.dicomweb, "-w", tmp_path / "w", "--retries", "0", "--json")
+    assert ran.code == 1
+    assert "Stopped after 0" in json.loads(ran.out)["details"][INCOMPLETE][0]
+    ran = cli("mine", pacs.dicomweb, "-w", tmp_path / "never", "--retries", "0")
+    assert ran.code == 1
+    assert "no usable answer" in ran.err
+    assert not (tmp_path / "never").exists()
+    pacs.start()
+    assert cli("mine", pacs.dicomweb, "-w", tmp_path / "w").code == 0
+
+
+def test_a_killed_run_is_taken_up(pacs: Orthanc, hospital: Path, tmp_path: Path, monkeypatch) -> None:
+    """Control-C between two slices: the workspace is whole, and the next run fetches the rest."""
+    from lesiongraph.mining.pacs import sync
+
+    write, left = sync.write_dataset_file, [15]
+
+    def interrupted(path, dataset):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write(path, dataset)
+
+    with monkeypatch.context() as broken, contextlib.suppress(KeyboardInterrupt):
+        broken.setattr(sync, "write_dataset_file", interrupted)
+        pull(tmp_path / "w", pacs)
+    assert left == [0]
+    pull(tmp_path / "w", pacs)
+    mine(Workspace(tmp_path / "folder"), [hospital])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+
+
+@pytest.mark.slow
+def test_studies_that_arrive_while_mining_runs(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    """None is lost and none is there twice, whether this run or the next one meets it."""
+    arriving = tmp_path / "arriving"
+    for number in range(50):
+        write_study(arriving / f"{number:02}", f"LATE-{number:02}", f"2021{1 + number // 25:02}15")
+
+    uploader = threading.Thread(target=pacs.upload_folder, args=[arriving])
+    uploader.start()
+    rounds = 0
+    while uploader.is_alive():
+        pull(tmp_path / "w", pacs)
+        rounds += 1
+    uploader.join()
+    pull(tmp_path / "w", pacs)
+    assert rounds >= 1
+    mine(Workspace(tmp_path / "folder"), [hospital, arriving])
+    same_rows(tmp_path / "w", tmp_path / "folder")
+    assert pull(tmp_path / "w", pacs).counts["PACS: requests"] == 1
+
+
+def test_the_same_object_stored_twice(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    pull(tmp_path / "w", pacs)
+    pacs.upload_folder(hospital)
+    again = pull(tmp_path / "w", pacs)
+    assert again.already_done
+    assert again.counts["PACS: slices fetched"] == 0
+
+
+def test_a_folder_and_a_pacs_add_up(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    """The reports lie in a folder, the images in the PACS; then the PACS is mined again."""
+    for series in pacs.find("Series", Modality="SR"):
+        pacs.delete(f"/series/{series}")
+    reports = tmp_path / "reports"
+    for path in hospital.rglob("report.sr"):
+        (reports / path.parent.parent.name / path.parent.name).mkdir(parents=True)
+        shutil.copy(path, reports / path.parent.parent.name / path.parent.name)
+    report = mine(Workspace(tmp_path / "w"), [reports, pacs.dicomweb], pacs=OPTIONS)
+    # a mark of a folder calls for no pixels of a PACS, and says so
+    assert report.rejected == {"unreadable image: not fetched from the PACS": 12}
+
+
+def test_an_arrival_decides_what_is_written(pacs: Orthanc, tmp_path: Path) -> None:
+    """No identifier that the arrival takes away is found below the workspace, in names or in bytes."""
+    from lesiongraph.mining.dicom_values import short_hash
+
+    class Renamed:
+        def uid(self, original: str) -> str:
+            return "2.25." + str(int(short_hash(original, length=30), 16))
+
+        def admit(self, dataset):
+            for element in dataset.iterall():
+                if element.VR == "UI" and not str(element.value).startswith("1.2.840.10008."):
+                    element.value = self.uid(str(element.value))
+            dataset.PatientID = "X" + short_hash(str(dataset.PatientID))
+            return dataset
+
+    pull(tmp_path / "w", pacs, PacsOptions(FAST, Renamed(), 60.0))
+    lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
+    assert (lesions.status == KEPT).sum() == 12
+    secrets = [b"SMALL-1", uid("SMALL-1", STUDIES[0]).encode(), *(u.encode() for u in original_uids(pacs))]
+    for path in (tmp_path / "w").rglob("*"):
+        assert not any(secret in str(path).encode() for secret in secrets)
+        if path.is_file():
+            data = path.read_bytes()
+            if path.suffix == ".gz":
+                import gzip
+
+                data = gzip.decompress(data)
+            assert not any(secret in data for secret in secrets), path
+    again = pull(tmp_path / "w", pacs, PacsOptions(FAST, Renamed(), 60.0))
+    assert again.already_done
+
+
+def original_uids(server: Orthanc) -> list[str]:
+    return [
+        server.get(f"/instances/{ident}")["MainDicomTags"]["SOPInstanceUID"]
+        for ident in server.get("/instances")
+    ]
+
+
+def test_follow_takes_a_new_study_through_all_stages(pacs: Orthanc, tmp_path: Path) -> None:
+    from lesiongraph.pipeline.follow import follow
+
+    arrived = []
+
+    def arrive(_seconds: float) -> None:
+        if not arrived:
+            write_study(tmp_path / "new", "SMALL-1", "20210301", shift=1)
+            pacs.upload_folder(tmp_path / "new")
+            arrived.append(time.monotonic())
+
+    workspace = Workspace(tmp_path / "w")
+    looks = follow(workspace, [pacs.dicomweb], options=OPTIONS, every_s=15, rounds=3, sleep=arrive)
+    first, second, third = looks
+    assert [report.verb for report in first.stages] == ["locate", "embed", "match"]
+    assert second.mined.counts["PACS: studies fetched"] == 1
+    assert second.stages[1].counts["lesions embedded"] == 16
+    assert third.is_quiet
+    assert second.seconds < 45  # with 15 s between two looks: within a minute of its arrival
+    groups = workspace.open("groups", "match").read_table("groups")
+    assert set(groups[groups.patient == "SMALL-1"].study_date) == {"2020-01-10", "2021-03-01"}
+
+
+def test_follow_outlives_a_pacs_that_is_away(pacs: Orthanc, tmp_path: Path) -> None:
+    from lesiongraph.pipeline.follow import follow
+
+    steps = iter([pacs.stop, pacs.start])
+    options = PacsOptions(PacsSettings(retries=0, timeout_s=5), step_mm=60.0)
+    looks = follow(
+        Workspace(tmp_path / "w"),
+        [pacs.dicomweb],
+        options=options,
+        every_s=1,
+        rounds=3,
+        sleep=lambda _: next(steps)(),
+    )
+    incomplete = [bool(look.mined.details.get(INCOMPLETE)) for look in looks]
+    assert incomplete == [False, True, False]
