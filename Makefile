@@ -7,14 +7,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 DEMO ?= lesiongraph-demo
 REAL ?= lesiongraph-real
+PACS ?= lesiongraph-pacs
+PACS_PATIENTS ?= 8
 DATA ?= $(or $(LESIONGRAPH_REAL_DATA),../shared/data)
 PYTEST_ARGS ?=
 
-.PHONY: help setup servers demo real test lint format types bench clean
+.PHONY: help setup servers demo pacs pacs-demo real test lint format types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: $(STAMP) ## Create .venv with lesiongraph and its development tools
 
@@ -28,6 +30,13 @@ servers: ## Install Orthanc, PostgreSQL and the validators that tests start (Deb
 
 demo: $(STAMP) ## Phantom hospital -> mine -> locate -> train -> embed -> match -> evaluate -> report
 	PATH="$(abspath $(BIN)):$$PATH" bash tools/demo.sh $(DEMO)
+
+pacs: $(STAMP) ## An Orthanc of your own with a phantom hospital and the real DICOM in it, until Ctrl-C
+	test -d $(PACS)/hospital || $(BIN)/lesiongraph phantom --patients $(PACS_PATIENTS) --seed 7 --out $(PACS)/hospital
+	$(BIN)/python tools/orthanc.py --storage $(PACS)/orthanc --load $(PACS)/hospital/dicom $(wildcard $(DATA)/dicom $(DATA)/dicom_sr)
+
+pacs-demo: $(STAMP) ## Mine that PACS, match, send reports back, follow a new study
+	$(BIN)/python tools/pacs_demo.py $(PACS) --data $(DATA) --patients $(PACS_PATIENTS)
 
 real: $(STAMP) ## The same chain on the real data in ../shared/data (or LESIONGRAPH_REAL_DATA)
 	$(BIN)/python tools/real.py $(DATA) $(REAL)
@@ -52,4 +61,4 @@ bench: $(STAMP) ## Measure speed, each figure beside its floor or its peer
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean: ## Remove what demo and real made
-	rm -rf $(DEMO) $(REAL)
+	rm -rf $(DEMO) $(REAL) $(PACS)
