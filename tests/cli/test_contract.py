@@ -270,7 +270,7 @@ def test_a_stage_runs_again_when_its_input_has_grown(cli, tmp_path):
         (("search", "L-1", "-k", "0"), 2, "-k"),
         (("push",), 2, "--to"),
         (("push", "--to", "http://localhost/dicom-web"), 2, "dicomweb+http"),
-        (("push", "--to", "dicomweb+http://localhost:9/dicom-web"), 1, "lesiongraph match"),
+        (("push", "--to", "dicomweb+http://localhost:9/dicom-web"), 1, "lesiongraph mine"),
         (("phantom", "--patients", "3"), 2, "--out"),
         (("catalogue",), 1, "lesiongraph mine"),
         (("match",), 1, "lesiongraph"),

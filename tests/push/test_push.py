@@ -7,19 +7,21 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from growing_hospital import THIRD, groups_of, work
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from small_hospital import write_study
 
 from lesiongraph.errors import NotEnoughDataError, StageMissingError, UsageError
 from lesiongraph.mining.pacs.address import PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
 from lesiongraph.mining.pacs.errors import PacsUnreachableError
-from lesiongraph.mining.write_back import DicomwebDestination, Ledger
+from lesiongraph.mining.write_back import DicomwebDestination, Ledger, UnknownOriginalError
 from lesiongraph.mining.write_back.document import SERIES_DESCRIPTION
 from lesiongraph.mining.write_back.identity import series_uid
 from lesiongraph.mining.write_back.own import read_former
+from lesiongraph.pipeline.catalogue import TABLES
 from lesiongraph.pipeline.push import LEDGER, push, push_to_pacs
 from lesiongraph.workspace import RunReport, Workspace
 from orthanc import Orthanc, missing
@@ -270,9 +272,52 @@ def test_unmatched_lesions_wait_and_are_counted(tmp_path: Path, matched: Path, t
     assert report.counts["studies"] == 3
 
 
-def test_nothing_to_report_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
-    from lesiongraph.pipeline.catalogue import TABLES
+def test_predicted_types_need_a_probability(tmp_path: Path, workspace: Workspace) -> None:
+    rows = groups_of(workspace)
+    labels = pd.DataFrame({"lesion_id": rows.index, "type": "liver", "confidence": 0.876})
+    for abstain in (None, 0.9):
+        with workspace.lock(), workspace.write("model", str(abstain)) as folder:
+            folder.write_table("pseudo_labels", labels)
+            folder.write_json("about", {"recipe": {"abstain": abstain}})
+        out = tmp_path / str(abstain)
+        report = push_to_pacs(workspace, None, dry_run=out)
+        dumped = [str(dcmread(path)) for path in sorted(out.iterdir())]
+        predicted = sum(text.count("'type-probability'") for text in dumped)
+        # the patient with coded sites keeps them: 4 of the 12 marks
+        assert predicted == (0 if abstain is None else 8)
+        assert any("no probability" in note for note in report.notes) == (abstain is None)
 
+
+def test_a_study_whose_lesions_are_gone_keeps_its_report_and_says_so(
+    pacs: Orthanc, workspace: Workspace
+) -> None:
+    to(workspace, pacs)
+    tables = {name: workspace.open("catalogue", "mine").read_table(name) for name in TABLES}
+    of_one = tables["lesions"].patient_id == "SMALL-1"
+    tables["lesions"].loc[of_one, ["status", "reason"]] = ["rejected", "by a person"]
+    with workspace.lock(), workspace.write("catalogue", "judged") as folder:
+        for name, table in tables.items():
+            folder.write_table(name, table, TABLES[name])
+    report = to(workspace, pacs)
+    assert (report.counts["studies"], report.counts[THERE]) == (2, 2)
+    assert "1 studies reported before have no lesion now: their report stays" in report.notes
+
+
+def test_a_uid_without_its_original_is_left_out_and_counted(workspace: Workspace, tmp_path: Path) -> None:
+    lost = groups_of(workspace).query("patient == 'SMALL-1'").study.iloc[0]
+
+    class Lacking:
+        def uid(self, workspace_uid: str) -> str:
+            if workspace_uid == lost:
+                raise UnknownOriginalError(workspace_uid)
+            return workspace_uid
+
+    report = push_to_pacs(workspace, None, dry_run=tmp_path / "out", originals=Lacking())
+    assert report.rejected == {"original UID not known (another key file?)": 4}
+    assert report.counts["studies"] == 2
+
+
+def test_nothing_to_report_is_an_error(tmp_path: Path, workspace: Workspace) -> None:
     tables = {name: workspace.open("catalogue", "mine").read_table(name) for name in TABLES}
     with workspace.lock(), workspace.write("catalogue", "boxes") as folder:
         tables["lesions"].loc[:, ["short_x0"]] = float("nan")  # boxes without axes

@@ -52,6 +52,10 @@ class Ledger:
         """Return the newest report of a study that was sent to a destination."""
         return self._sent.get((destination, study))
 
+    def studies(self, destination: str) -> set[str]:
+        """Return the studies of which a report was sent to a destination."""
+        return {study for where, study in self._sent if where == destination}
+
     def add_tracking(self, tracked: Mapping[str, Tracking]) -> None:
         """Keep the tracking of lesions; what is known already is not written again."""
         new = {lesion: t for lesion, t in sorted(tracked.items()) if self._tracking.get(lesion) != t}

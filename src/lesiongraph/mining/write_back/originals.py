@@ -10,6 +10,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from lesiongraph.errors import LesionGraphError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_header import read_object
 from lesiongraph.mining.own_reports import own_mark
@@ -21,6 +22,17 @@ from lesiongraph.mining.write_back.facts import OriginalMark
 _SH, _LO = 16, 64
 
 
+class UnknownOriginalError(LesionGraphError):
+    """A UID of a de-identified workspace whose original is not known."""
+
+    def __init__(self, workspace_uid: str) -> None:
+        self.workspace_uid = workspace_uid
+        super().__init__(
+            f"{workspace_uid}: expected its original in the key file; found none. "
+            "Give the key file that the workspace was mined with."
+        )
+
+
 class Originals(Protocol):
     """Says which of the PACS's UIDs a UID of the workspace stands for."""
 
@@ -29,8 +41,8 @@ class Originals(Protocol):
 
         Raises
         ------
-        LesionGraphError
-            If none is known: nothing may then be sent about it.
+        UnknownOriginalError
+            If none is known. A lesion is then left out and counted; an original mark is told without its UID.
         """
         ...
 
@@ -132,8 +144,11 @@ class OriginalReader:
         )
 
     def _uid(self, workspace_uid: str) -> str:
-        """Return the PACS's UID; "" for what is none, since a report may not hold it."""
-        return self._originals.uid(workspace_uid) if UID(workspace_uid).is_valid else ""
+        """Return the PACS's UID; "" where none is known, or for what is none: a report may not hold it."""
+        try:
+            return self._originals.uid(workspace_uid) if UID(workspace_uid).is_valid else ""
+        except UnknownOriginalError:
+            return ""
 
 
 def _text(group: Item, concept: Code, keyword: str) -> str:
