@@ -21,6 +21,7 @@ VERBS = (
     "embed",
     "search",
     "match",
+    "push",
     "evaluate",
     "reproduce",
     "report",

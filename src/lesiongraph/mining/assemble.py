@@ -12,6 +12,7 @@ from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.dicom_values import short_hash
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark, SourceObject
+from lesiongraph.mining.own_reports import OWN_REPORT
 
 Row = dict[str, object]
 SPACING_UNKNOWN = "pixel spacing unknown"
@@ -31,7 +32,7 @@ def lesion_rows(marks: Sequence[FoundMark | RejectedMark], origin: SourceObject)
         again = seen[mark.source_item]
         item = mark.source_item if again == 1 else f"{mark.source_item} #{again}"
         row = empty_row(LESIONS) | {
-            "lesion_id": lesion_id(origin.key, item),
+            "lesion_id": (mark.own and mark.own.lesion_id) or lesion_id(origin.key, item),
             "patient_id": origin.patient_id,
             "study_instance_uid": origin.study_instance_uid,
             "study_date": origin.study_date,
@@ -46,6 +47,8 @@ def lesion_rows(marks: Sequence[FoundMark | RejectedMark], origin: SourceObject)
             "tracking_uid": mark.tracking_uid,
         }
         row |= _found(mark, origin) if isinstance(mark, FoundMark) else _rejected(mark)
+        if mark.own is not None:
+            row["flags"] = ";".join(filter(None, [str(row["flags"]), OWN_REPORT]))
         rows.append(row)
     return rows
 

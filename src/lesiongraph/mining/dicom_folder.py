@@ -25,6 +25,7 @@ from lesiongraph.mining.dicom_scan import DescribedPart, DicomArchive
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, Landmark, RejectedMark, SourceObject
+from lesiongraph.mining.own_reports import OwnMark, take_original_ids
 from lesiongraph.mining.result import REPLACED, MiningResult
 from lesiongraph.mining.rtstruct import read_rtstruct
 from lesiongraph.mining.seg import read_seg
@@ -55,6 +56,7 @@ def mine_dicom(
             _read_object(origin, archive, roi_pattern, gathered)
             if progress is not None:
                 progress("read marks", done, len(archive.objects))
+    take_original_ids(gathered.repeated, gathered.by_object)
     for row in gathered.rows:
         _complete(row, archive, gathered.superseded)
     return MiningResult(
@@ -72,6 +74,8 @@ class _Gathered:
     rows: list[Row] = field(default_factory=list)
     landmarks: list[tuple[Landmark, str]] = field(default_factory=list)
     superseded: set[str] = field(default_factory=set)  # paths of objects that a later version replaces
+    by_object: dict[str, list[Row]] = field(default_factory=dict)
+    repeated: list[tuple[Row, OwnMark]] = field(default_factory=list)  # rows of reports of ours
 
 
 def _read_object(
@@ -87,6 +91,8 @@ def _read_object(
         gathered.rows.append(rejected_object(origin, cause))
         return
     gathered.rows += rows
+    gathered.by_object[origin.key] = rows
+    gathered.repeated += [(row, mark.own) for row, mark in zip(rows, marks, strict=True) if mark.own]
     gathered.landmarks += [(landmark, origin.path) for landmark in landmarks]
     gathered.counts.update(counts)
     if not rows:

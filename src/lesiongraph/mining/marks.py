@@ -13,6 +13,7 @@ from typing import Required, TypedDict, Unpack
 import numpy as np
 
 from lesiongraph.lesion import Axis, BoundingBox, RecistMark, Spacing
+from lesiongraph.mining.own_reports import OwnMark
 from lesiongraph.recipe import ImagingRecipe
 
 BOX_PADDING_PX = ImagingRecipe().box_padding_px
@@ -96,6 +97,7 @@ class FoundMark:
     finding: str = ""
     finding_site: str = ""
     tracking_uid: str = ""
+    own: OwnMark | None = None  # of a report of ours: which mark it repeats
     flags: tuple[str, ...] = ()
 
 
@@ -113,6 +115,7 @@ class RejectedMark:
     finding: str = ""
     finding_site: str = ""
     tracking_uid: str = ""
+    own: OwnMark | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
+from lesiongraph.mining.own_reports import OWN_AGAIN, OWN_REPORT
 
 AGAIN = "the same mark again"
 REPLACED = "replaced by a later version of its report"
@@ -46,8 +47,10 @@ def merge_results(results: Sequence[MiningResult]) -> MiningResult:
 
     once = lesions.assign(_rank=_rank(lesions)).sort_values(["_rank", "source_path"], kind="stable")
     once = once.drop_duplicates("lesion_id").drop(columns="_rank")
-    if len(lesions) > len(once):
-        counts[AGAIN] += len(lesions) - len(once)
+    left = lesions.loc[lesions.index.difference(once.index)]
+    counts[OWN_AGAIN] += int(_is_own(left).sum())
+    counts[AGAIN] += int((~_is_own(left)).sum())
+    counts += Counter()  # no zeros
     slices = _merged_slices(results)
     once = _look_up_slices(once, slices)
     series = series.sort_values(["slices"], ascending=False, kind="stable")
@@ -75,7 +78,14 @@ def _rank(lesions: pd.DataFrame) -> pd.Series[int]:
     """Return which row of one mark to believe, the lowest first: the one that knows most."""
     rejected, without_image = lesions["status"] != KEPT, lesions["slice_index"] < 0
     replaced = lesions["reason"] == REPLACED  # the run that saw the later version knows more
-    return (2 * rejected + without_image).where(~replaced, -1)
+    # What we wrote back never stands for the original; of our own reports the latest knows most.
+    own = 10 + 2 * rejected + without_image + 2 * replaced
+    return (2 * rejected + without_image).where(~replaced, -1).where(~_is_own(lesions), own)
+
+
+def _is_own(lesions: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a row was read from a report that lesiongraph wrote back."""
+    return lesions["flags"].str.contains(OWN_REPORT, regex=False).astype(bool)
 
 
 def _merged_slices(results: Sequence[MiningResult]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from pydicom import Dataset
@@ -12,6 +13,7 @@ from lesiongraph.lesion import Axis
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import About, FoundMark, ImageRef, RejectedMark, place_axes
+from lesiongraph.mining.own_reports import own_mark
 from lesiongraph.mining.pairing import pair_lines
 from lesiongraph.mining.sites import type_of_site
 from lesiongraph.mining.sr_shapes import Shape, shapes_of
@@ -40,7 +42,9 @@ def read_sr(dataset: Dataset, archive: DicomArchive) -> list[FoundMark | Rejecte
     containers = [i for i in root.descendants() if i.value_type == "CONTAINER" and i.concept == GROUP]
     marks: list[FoundMark | RejectedMark] = []
     for group in containers:
-        marks += _read_group(group, list(group.within(GROUP)), archive)
+        repeats = own_mark(group.children)
+        read = _read_group(group, list(group.within(GROUP)), archive)
+        marks += [dataclasses.replace(mark, own=repeats) for mark in read]
     inside = {id(i) for group in containers for i in group.descendants()}
     loose: dict[str, tuple[Item, list[Item]]] = {}
     for item in root.descendants():

@@ -1,0 +1,70 @@
+"""`lesiongraph push`: lesion groups → structured reports in the PACS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lesiongraph.cli.console import progress, show_report
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("push")(push)
+
+
+def push(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    to: Annotated[
+        str | None, typer.Option("--to", help="The PACS: dicomweb+http(s)://host:port/path.")
+    ] = None,
+    dry_run: Annotated[
+        Path | None, typer.Option("--dry-run", help="Write the reports into this folder; send nothing.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send anew what was sent before and is gone from the PACS.")
+    ] = False,
+    token: Annotated[
+        str | None, typer.Option("--token", help="Bearer token (better: LESIONGRAPH_PACS_TOKEN).")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", help="User name; its password is in LESIONGRAPH_PACS_PASSWORD.")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", help="Certificates to trust (PEM) instead of the system's.")
+    ] = None,
+    rate: Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")] = 0.0,
+    timeout: Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")] = 60.0,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")] = 5,
+    json: JsonFlag = False,
+) -> None:
+    """Store the matched lesions as one structured report a study (DICOM SR, TID 1500).
+
+    A report that the PACS holds is not sent again; where groups changed, a new one names the former as its
+    predecessor. Nothing is overwritten.
+    """
+    from lesiongraph.mining.pacs.address import PacsSettings, secrets_from
+    from lesiongraph.pipeline.push import push_to_pacs as run
+    from lesiongraph.workspace import Workspace
+
+    secrets = secrets_from(token=token, user=user)
+    settings = PacsSettings(
+        token=secrets["token"],
+        user=secrets["user"],
+        password=secrets["password"],
+        ca=ca,
+        rate=rate,
+        timeout_s=timeout,
+        retries=retries,
+    )
+    with progress() as callback:
+        report = run(
+            Workspace(workspace), to,
+            dry_run=dry_run, again=again, settings=settings, progress=callback,
+        )  # fmt: skip
+    show_report(report, json, str(dry_run or to))
+    if report.counts["failures"]:
+        raise typer.Exit(1)

@@ -1,0 +1,49 @@
+"""A hospital that grows, its workspace, and its reports as files."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from small_hospital import write_study
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from growing_hospital import FIRST, SECOND, made_once, work
+
+from lesiongraph.workspace import Workspace
+
+
+@pytest.fixture(scope="session")
+def two_visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hospital of two patients: the one with coded sites came once, the other twice (read-only)."""
+
+    def make(part: Path) -> None:
+        write_study(part / "SMALL-1" / FIRST, "SMALL-1", FIRST)
+        for number, date in enumerate((FIRST, SECOND)):
+            write_study(part / "SMALL-5" / date, "SMALL-5", date, shift=number)
+
+    return made_once(tmp_path_factory, "two-visits", make)
+
+
+@pytest.fixture(scope="session")
+def matched(tmp_path_factory: pytest.TempPathFactory, two_visits: Path) -> Path:
+    """Its workspace, matched (read-only)."""
+    return made_once(tmp_path_factory, "matched", lambda part: work(part, two_visits))
+
+
+@pytest.fixture
+def workspace(matched: Path, tmp_path: Path) -> Workspace:
+    """A copy of that workspace that a test may change."""
+    return Workspace(Path(shutil.copytree(matched, tmp_path / "w")))
+
+
+@pytest.fixture
+def dry(workspace: Workspace, tmp_path: Path) -> list[Path]:
+    """Its reports as files."""
+    from lesiongraph.pipeline.push import push_to_pacs
+
+    push_to_pacs(workspace, None, dry_run=tmp_path / "reports")
+    return sorted((tmp_path / "reports").iterdir())

@@ -1,0 +1,49 @@
+"""A hospital that grows, its workspace, and the PACS that its reports go to."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lesiongraph.pipeline.embed import embed
+from lesiongraph.pipeline.locate import locate
+from lesiongraph.pipeline.match import match
+from lesiongraph.pipeline.mine import mine
+from lesiongraph.workspace import Workspace
+
+FIRST, SECOND, THIRD = "20200110", "20200415", "20200901"
+PATIENTS = ("SMALL-1", "SMALL-5")
+
+
+def work(folder: Path, *sources: Path | str, wide: bool = True) -> Workspace:
+    """Mine, locate, embed and match; `wide` joins whatever a study leaves free (the marks hardly move)."""
+    workspace = Workspace(folder)
+    mine(workspace, list(sources))
+    locate(workspace, workers=1)
+    embed(workspace)
+    match(workspace, **({"t1": 0.0, "t2": 50.0} if wide else {}))
+    return workspace
+
+
+def groups_of(workspace: Workspace) -> pd.DataFrame:
+    """Return the groups, rows by lesion."""
+    return workspace.open("groups", "match").read_table("groups").set_index("lesion")
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Make a folder once for all test processes."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if root.name.startswith("popen-") else root
+    with (root / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not (root / name).exists():
+            part = root / f"{name}-unfinished"
+            shutil.rmtree(part, ignore_errors=True)
+            make(part)
+            part.rename(root / name)
+    return root / name
