@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--phantoms", type=int, default=150, help="mixed in, where the variant has any")
     parser.add_argument("--phantom-share", type=float, default=0.4, help="of the volumes drawn")
     parser.add_argument("--volumes-per-batch", type=int, help="fewer than the design's")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / ".scratch" / "ssbr-folds")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -46,7 +47,9 @@ def main() -> None:
         print("give --fold 0 .. 4 or everyone to train one")
         return
     skip_without(chosen.data / "volumes", chosen.data / "dicom")
-    budget = Budget(chosen.steps, chosen.phantoms, chosen.phantom_share, chosen.volumes_per_batch)
+    budget = Budget(
+        chosen.steps, chosen.phantoms, chosen.phantom_share, chosen.volumes_per_batch, chosen.device
+    )
     for name in chosen.variant:
         for fold in chosen.fold:
             if fold_path(chosen.cache, name, fold).exists():

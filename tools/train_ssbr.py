@@ -18,6 +18,7 @@ from lesiongraph.bodypart import (
     DESIGNS,
     CompactNetwork,
     SliceMode,
+    SsbrDesign,
     SsbrModel,
     TrainingVolume,
     ZMap,
@@ -133,6 +134,29 @@ def tied(volumes: list[TrainingVolume]) -> list[TrainingVolume]:
     return kept
 
 
+def described_model(
+    model: SsbrModel, design: SsbrDesign, real: list[TrainingVolume], **notes: object
+) -> SsbrModel:
+    """Give a trained model its name, the authors' z and the notes that go with the weights."""
+    model.name = f"ssbr-{design.name}"
+    model.z_map = anchored(model, real)
+    model.notes["trained_on"] = ", ".join(volume.name for volume in real)
+    if design.network == "compact":
+        model.notes["trunk"] = (
+            "narrow VGG-16 of lesiongraph.embedding, ImageNet, distilled; fine-tuned from its third block on"
+        )
+    model.notes.update({name: str(value) for name, value in notes.items()})
+    return model
+
+
+def write_described(model: SsbrModel, path: Path) -> dict[str, object]:
+    """Write the weights and, beside them, a JSON that says what they are; return what it holds."""
+    model.save(path)
+    described = {"name": model.name, "sha256": model.sha256, "z_map": asdict(model.z_map), **model.notes}
+    path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
+    return described
+
+
 def main() -> None:
     """Train, report r per volume, write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -142,6 +166,7 @@ def main() -> None:
     parser.add_argument("--phantoms", type=int, default=150)
     parser.add_argument("--phantom-share", type=float, default=0.4, help="of the volumes drawn")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--out", type=Path, default=WEIGHTS / "ssbr-compact.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -164,19 +189,17 @@ def main() -> None:
         progress=progress,
         design=design,
         start=imagenet_start() if design.network == "compact" else None,
+        device=arguments.device,
     )
-    model.name = f"ssbr-{design.name}"
-    model.z_map = anchored(model, real)
-    model.notes["trained_on"] = ", ".join(volume.name for volume in real)
-    model.notes["phantoms"] = str(arguments.phantoms)
-    model.notes["steps"] = str(design.trainings * (arguments.steps or design.steps or SsbrRecipe().steps))
-    model.notes["trunk"] = (
-        "narrow VGG-16 of lesiongraph.embedding, ImageNet, distilled; fine-tuned from its third block on"
+    described_model(
+        model,
+        design,
+        real,
+        phantoms=arguments.phantoms,
+        steps=design.trainings * (arguments.steps or design.steps or SsbrRecipe().steps),
+        seed=arguments.seed,
     )
-    model.notes["seed"] = str(arguments.seed)
-    model.save(arguments.out)
-    described = {"name": model.name, "sha256": model.sha256, "z_map": asdict(model.z_map), **model.notes}
-    arguments.out.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
+    described = write_described(model, arguments.out)
     r = volume_correlations(model.network, volumes)
     for volume, value in sorted(zip(volumes, r, strict=True), key=lambda pair: pair[1])[:12]:
         print(f"  lowest r: {volume.name} {value:.3f}")

@@ -66,6 +66,7 @@ class Budget:
     phantoms: int
     phantom_share: float
     volumes_per_batch: int | None = None
+    device: str = "cpu"
 
 
 def train_fold(data: Path, name: str, fold: str, budget: Budget, folder: Path) -> Path:
@@ -90,6 +91,7 @@ def train_fold(data: Path, name: str, fold: str, budget: Budget, folder: Path) -
         design=design,
         progress=_progress(started),
         start=imagenet_start() if design.network == "compact" else None,
+        device=budget.device,
     )
     path = fold_path(folder, name, fold)
     path.parent.mkdir(parents=True, exist_ok=True)

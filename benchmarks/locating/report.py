@@ -98,8 +98,8 @@ def print_classes(
     note: str = "",
 ) -> None:
     """(c) chest, abdomen, pelvis by two thresholds on z of single slices; where the errors lie."""
-    fit_z, fit_class, *_ = _classes(candidate, fitted_on, reference)
-    z, truth, off_mm, names = _classes(candidate, judged, reference)
+    fit_z, fit_class, *_ = class_table(candidate, fitted_on, reference)
+    z, truth, off_mm, names = class_table(candidate, judged, reference)
     if not len(z) or not len(fit_z):
         print(f"  {candidate.label}: no volume with both borders known")
         return
@@ -120,9 +120,10 @@ def print_classes(
         )
 
 
-def _classes(
+def class_table(
     candidate: Candidate, volumes: Sequence[Prepared], reference: TrueZ
 ) -> tuple[Doubles, NDArray[np.int64], Doubles, NDArray[np.str_]]:
+    """z, class, mm from the nearer border and patient of each slice that has a class."""
     zs, classes, distances, names = [], [], [], []
     for volume in volumes:
         borders = borders_of(volume, reference)

@@ -9,6 +9,8 @@ from lesiongraph.bodypart import (
     PAPER_DESIGN,
     SsbrModel,
     TrainingVolume,
+    Variation,
+    physical_loss,
     slice_input,
     train_ssbr,
     training_volumes,
@@ -96,6 +98,60 @@ def test_training_leaves_torchs_random_state_alone():
     before = torch.random.get_rng_state()
     train_ssbr([toy_volume(seed, n=8) for seed in range(4)], SMALL, 1, steps=1, design=FEW)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_views_and_losses_stay_on_their_device():
+    # the meta device computes nothing, but refuses what is mixed with tensors of another
+    volume = toy_volume(1, n=8)
+    strong = Variation(growths=0.5, hidden=1.0)
+    views = random_views(
+        volume.frames, volume.boxes, 128, np.random.default_rng(0), variation=strong, device="meta"
+    )
+    assert (views.device.type, tuple(views.shape)) == ("meta", (8, 1, 128, 128))
+    rows = torch.ones(2, 4, 32, 32)
+    assert paper_crops(rows, 0.3, np.random.default_rng(0), "meta").device.type == "meta"
+    scores = torch.zeros(2, 4, device="meta")
+    assert physical_loss(scores, torch.tensor([3.0, float("nan")])).device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("design", [FEW, PAPER_DESIGN])
+def test_a_gpu_trains_what_the_cpu_trains(design):
+    make = small_volume if design is PAPER_DESIGN else toy_volume
+    volumes = [make(seed) for seed in range(4)]
+    cpu, gpu = (train_ssbr(volumes, SMALL, 1, steps=3, design=design, device=d) for d in ("cpu", "cuda"))
+    assert {weight.device.type for weight in gpu.network.parameters()} == {"cpu"}
+    assert gpu.score(volumes[0].slices) == pytest.approx(cpu.score(volumes[0].slices), abs=0.5)
+
+
+def test_views_differ_as_far_as_asked_and_draw_the_same_numbers():
+    volume = toy_volume(1)
+    views = {
+        name: random_views(volume.frames, volume.boxes, 128, np.random.default_rng(0), variation=variation)
+        for name, variation in {
+            "default": None,
+            "stated": Variation(),
+            "strong": Variation(strength=2.0),
+            "never zoomed": Variation(zoomed=0.0),
+        }.items()
+    }
+    assert torch.equal(views["default"], views["stated"])
+    assert not torch.equal(views["default"], views["strong"])
+    assert not torch.equal(views["default"], views["never zoomed"])
+
+
+def test_growths_fill_the_middle_with_even_grey_and_spare_air_and_bone():
+    frame = np.full((40, 192, 192), 60, np.uint8)  # fat …
+    frame[:, :, 90:102] = 255  # … a bone down the middle, air at both sides
+    frame[:, :, :40] = frame[:, :, -40:] = 0
+    boxes = np.tile(np.float32([0, 0, 192, 192]), (40, 1))
+    still = Variation(zoomed=0, loose=0, strength=0, hidden=0, growths=1.0)
+    seen = random_views(frame, boxes, 128, np.random.default_rng(0), variation=still)[:, 0]
+    grown = (seen > 85) & (seen < 150)
+    assert grown.flatten(1).sum(dim=1).min() > 200
+    assert 90 < float(seen[grown].median()) < 142
+    assert ((seen > 230).sum(dim=2)[:, 12:-12] >= 4).all()  # the bone runs through, whatever lies beside it
+    assert (seen[:, :, :20] < 8).all()
 
 
 def test_the_papers_design_trains():

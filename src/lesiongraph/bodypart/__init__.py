@@ -9,6 +9,7 @@ from lesiongraph.bodypart.atlas import (
     Region,
 )
 from lesiongraph.bodypart.atlas_building import CheckedError, ScoredVolume, build_atlas
+from lesiongraph.bodypart.augment import Variation
 from lesiongraph.bodypart.body_tags import REGIONS, agreement, term_of
 from lesiongraph.bodypart.cross_section import CrossSection, cross_section
 from lesiongraph.bodypart.locate import (
@@ -78,6 +79,7 @@ __all__ = [
     "SsbrModel",
     "SsbrNetwork",
     "TrainingVolume",
+    "Variation",
     "VolumeStore",
     "ZError",
     "ZMap",

@@ -48,7 +48,8 @@ def physical_loss(scores: Tensor, step_mm: Tensor) -> Tensor:
     scores : Tensor, shape (B, m)
         Head to foot.
     step_mm : Tensor, shape (B,)
-        Distance between neighbouring slices of a row; NaN where unknown, such rows do not count.
+        Distance between neighbouring slices of a row; NaN where unknown, such rows do not count. Best on the
+        CPU, wherever the scores are: which rows count is then known without waiting for a GPU.
 
     Returns
     -------
@@ -56,10 +57,11 @@ def physical_loss(scores: Tensor, step_mm: Tensor) -> Tensor:
 
     Source: ours; the idea of distances in mm instead of equal steps is bpreg's (facts, section 5).
     """
-    known = torch.isfinite(step_mm)
-    if not bool(known.any()):
+    known = torch.isfinite(step_mm).nonzero()[:, 0]
+    if not len(known):
         return scores.sum() * 0.0
-    scores, step_mm = scores[known], step_mm[known]
-    first, second = torch.triu_indices(scores.shape[1], scores.shape[1], offset=1)
-    wanted = (second - first)[None, :] * step_mm[:, None] / MM_PER_SCORE
-    return torch.nn.functional.smooth_l1_loss(scores[:, second] - scores[:, first], wanted)
+    device = scores.device
+    first, second = torch.triu_indices(scores.shape[1], scores.shape[1], offset=1, device=step_mm.device)
+    wanted = (second - first)[None, :] * step_mm[known, None] / MM_PER_SCORE
+    scores, first, second = scores[known.to(device)], first.to(device), second.to(device)
+    return torch.nn.functional.smooth_l1_loss(scores[:, second] - scores[:, first], wanted.to(device))

@@ -149,7 +149,7 @@ def _smallest(weights: Tensor) -> Tensor:
 
 
 def score_slices(network: SsbrNetwork, slices: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Score slices (n, size, size) uint8 in batches, without gradients.
+    """Score slices (n, size, size) uint8 in batches, without gradients, where the network lies.
 
     Raises
     ------
@@ -159,10 +159,12 @@ def score_slices(network: SsbrNetwork, slices: NDArray[np.uint8]) -> NDArray[np.
     if slices.ndim != 3 or slices.dtype != np.uint8:
         raise ValueError(f"slices: expected (n, size, size) uint8, got {slices.shape} {slices.dtype}")
     scores = np.empty(len(slices))
+    device = next(network.parameters()).device
     with torch.inference_mode():
         for start in range(0, len(slices), _BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(slices[start : start + _BATCH]))
-            scores[start : start + len(batch)] = network(batch[:, None].float()).double().numpy()
+            pictures = batch.to(device)[:, None].float()
+            scores[start : start + len(batch)] = network(pictures).double().cpu().numpy()
     return scores
 
 

@@ -45,7 +45,8 @@ class PaperNetwork(nn.Module):
     def heads(self, slices: Tensor) -> Tensor:
         """Score slices (N, 1, size, size), grey levels 0..255, by the only head -> (1, N)."""
         mixed = self.mix(self.features(slices / 127.5 - 1.0))
-        scores: Tensor = self.score(mixed.mean(dim=(2, 3)))
+        with torch.autocast(slices.device.type, enabled=False):  # Eq. 2 takes differences of differences
+            scores: Tensor = self.score(mixed.float().mean(dim=(2, 3)))
         return scores.T
 
     def forward(self, slices: Tensor) -> Tensor:

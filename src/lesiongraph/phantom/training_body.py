@@ -20,6 +20,7 @@ from lesiongraph.phantom.shapes import Curve, Tube
 from lesiongraph.phantom.skeleton import Bone, thoracic_bones
 from lesiongraph.phantom.study import Study
 from lesiongraph.phantom.surroundings import Line, paint_blanket, paint_lines, paint_table, sample_table
+from lesiongraph.phantom.training_belly import Belly
 from lesiongraph.phantom.training_bones import head_bones, raised_girdle, seat_heights_mm, training_pelvis
 from lesiongraph.phantom.training_limbs import ArmPose, pose_arms, sample_arms
 from lesiongraph.phantom.vessels import Vessel
@@ -34,6 +35,7 @@ _ORGAN_SHIFTS = (
 _STRETCHES = (1.0, 1.0, 0.94, 0.95, 1.07, 1.0, 1.0)
 _UPPER_POLE_MM, _LOWER_POLE_MM = 360, 490
 _BREATH_STD_MM = 9.0
+_WET_MESENTERY = 0.7  # of the bellies with fluid: it lies between the loops, too
 _BROAD_WARP_MM, _BROAD_WAVE_MM = 6.0, 130.0
 _SOFT = (
     "aortic arch",
@@ -64,6 +66,7 @@ class BodyPose:
     girdle_mm: float  # how much higher the shoulders stand
     arms: tuple[ArmPose, ArmPose]  # left, right
     pathology: Pathology = field(default_factory=Pathology)
+    belly: Belly = field(default_factory=Belly)
 
 
 def sample_training_anatomy(rng: np.random.Generator) -> Anatomy:
@@ -101,6 +104,14 @@ def sample_pose(rng: np.random.Generator, region: str) -> BodyPose:
         arms=sample_arms(rng, 0.45 if "neck" in region else 0.22),
         pathology=Pathology.sample(rng),
     )
+
+
+def with_full_belly(pose: BodyPose, rng: np.random.Generator) -> BodyPose:
+    """Return the pose with a belly full of fluid or of one growth; of the rest only the mesentery changes."""
+    belly, pathology = Belly.sample(rng), pose.pathology
+    if belly.fluid_mm and rng.random() < _WET_MESENTERY:
+        pathology = replace(pathology, ascites=float(rng.uniform(0.5, 1)))
+    return replace(pose, belly=belly, pathology=pathology)
 
 
 def _sample_knots(rng: np.random.Generator) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -189,6 +200,7 @@ class TrainingStudy(Study):
         skin = self.skin
         self.skin = Outline(skin.half_x + 0.2 * apron, skin.half_y + apron / 2, skin.centre_y - apron / 2,
                             skin.square)  # fmt: skip
+        self.skin, self.muscle, self.cavity = pose.belly.stretched((self.skin, self.muscle, self.cavity), tz)
 
     def canvas(self, i: int) -> Canvas:
         """Return the empty slice `i`, bent round the spine and broadly warped."""
@@ -230,7 +242,14 @@ class TrainingStudy(Study):
         paint_lung_disease(self._pose.pathology, canvas, float(self.organ_z[i]), cavity, self.tissues)
 
     def paint_masses(self, canvas: Canvas, i: int, cavity: Floats) -> None:
-        """Paint large tumours."""
+        """Paint large tumours, fluid under the wall and what else fills a belly."""
+        if self._pose.belly != Belly():
+            wall = self.cavity
+            outline = wall.half_x[i], wall.half_y[i], wall.centre_y[i], wall.square[i]
+            depth = canvas.outline_depth(
+                (float(outline[0]), float(outline[1]), float(outline[2]), float(outline[3]))
+            )
+            self._pose.belly.paint(canvas, float(self.organ_z[i]), depth, cavity)
         paint_masses(self._pose.pathology, canvas, float(self.organ_z[i]), cavity, self.tissues)
 
 

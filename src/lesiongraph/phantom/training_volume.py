@@ -25,6 +25,7 @@ from lesiongraph.phantom.training_body import (
     landmark_heights_mm,
     sample_pose,
     sample_training_anatomy,
+    with_full_belly,
 )
 from lesiongraph.phantom.training_view import (
     TRAINING_REGIONS,
@@ -53,7 +54,7 @@ class TrainingPhantom:
 
 
 def sample_training_volume(
-    rng: np.random.Generator, size_px: int = 192, *, region: str | None = None
+    rng: np.random.Generator, size_px: int = 192, *, region: str | None = None, full_belly: bool = False
 ) -> TrainingPhantom:
     """Draw a domain-randomised volume; the same random state gives the same volume.
 
@@ -64,6 +65,8 @@ def sample_training_volume(
         Rows and columns.
     region : str, optional
         One of TRAINING_REGIONS; drawn when not given.
+    full_belly : bool
+        Stretch the belly and fill it with fluid, one huge growth, or both.
 
     Returns
     -------
@@ -77,6 +80,8 @@ def sample_training_volume(
     anatomy = sample_training_anatomy(rng)
     plan = sample_training_plan(anatomy, rng, size_px, region)
     pose = sample_pose(rng, plan.region)
+    if full_belly:
+        pose = with_full_belly(pose, rng)
     z_mm = np.asarray(plan.top_mm + plan.slice_interval_mm * np.arange(plan.slices), float)
     tissues = pose.pathology.alter(sample_tissues(plan.contrast_phase, anatomy.age, rng), rng)
     study = TrainingStudy(anatomy, plan, tissues, z_mm, rng, pose=pose)
