@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,19 @@ SSBR_BATCH = 64
 
 @dataclass
 class LesionSet:
-    """Row i of every list is one lesion; `owners` name the body or background it lies in."""
+    """Row i of every list is one view of a lesion.
+
+    `owners` name the body or background it lies in; views of one lesion share `instances`,
+    and `visits` count them.
+    """
 
     patches: list[Patch] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     locations: list[tuple[float, float, float]] = field(default_factory=list)
     sizes_mm: list[tuple[float, float]] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
+    instances: list[str] = field(default_factory=list)
+    visits: list[int] = field(default_factory=list)
 
     def places(self) -> NDArray[np.float64]:
         """Location and size (N, 5), as the head is told them."""
@@ -34,8 +41,8 @@ class LesionSet:
 
     def extend(self, other: LesionSet) -> None:
         """Append another set's lesions."""
-        for name in ("patches", "types", "locations", "sizes_mm", "owners"):
-            getattr(self, name).extend(getattr(other, name))
+        for column in fields(self):
+            getattr(self, column.name).extend(getattr(other, column.name))
 
 
 class _InMemory:
@@ -48,23 +55,63 @@ class _InMemory:
         return self._hu[list(slice_indices)]
 
 
-def phantom_lesions(bodies: int, rng_seed: int, difficulty: str) -> LesionSet:
-    """Render, cut and locate one lesion of each type of every body, z by the packaged SSBR."""
+@dataclass(frozen=True)
+class Bodies:
+    """Which phantom bodies are shown, and how often: the arguments of `sample_lesion_views`."""
+
+    bodies: int
+    rng_seed: int
+    difficulty: str
+    visits: int = 1
+    of_type: int = 1
+    first_body: int = 0
+
+    def portions(self, size: int) -> tuple[Bodies, ...]:
+        """Return the same bodies, at most `size` at a time."""
+        return tuple(
+            replace(self, first_body=self.first_body + start, bodies=min(size, self.bodies - start))
+            for start in range(0, self.bodies, size)
+        )
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        shown = f"{self.first_body}-{self.bodies}-{self.visits}-{self.of_type}"
+        return f"lesions-{self.difficulty}-{self.rng_seed}-{shown}"
+
+
+def phantom_lesions(drawn: Bodies) -> LesionSet:
+    """Render, cut and locate lesions of each type of every body, z by the packaged SSBR.
+
+    Bodies of different random seeds and difficulties are different bodies.
+    """
     found = LesionSet()
     model = SsbrModel.load()
+    origin = f"{drawn.difficulty} {drawn.rng_seed}"
     waiting: list[tuple[LesionView, NDArray[np.uint8]]] = []
-    for view in sample_lesion_views(bodies, rng_seed, difficulty=difficulty_named(difficulty)):
+    for view in _views(drawn):
         spacing = (view.pixel_mm, view.pixel_mm)
         waiting.append((view, slice_input(view.hu[1], spacing, mode=model.slice_mode)))
         if len(waiting) == SSBR_BATCH:
-            found.extend(_located(waiting, model))
+            found.extend(_located(waiting, model, origin))
             waiting = []
     if waiting:
-        found.extend(_located(waiting, model))
+        found.extend(_located(waiting, model, origin))
     return found
 
 
-def _located(waiting: list[tuple[LesionView, NDArray[np.uint8]]], model: SsbrModel) -> LesionSet:
+def _views(drawn: Bodies) -> Iterator[LesionView]:
+    return sample_lesion_views(
+        drawn.bodies,
+        drawn.rng_seed,
+        difficulty=difficulty_named(drawn.difficulty),
+        visits=drawn.visits,
+        of_type=drawn.of_type,
+        first_body=drawn.first_body,
+    )
+
+
+def _located(waiting: list[tuple[LesionView, NDArray[np.uint8]]], model: SsbrModel, origin: str) -> LesionSet:
     found = LesionSet()
     heights = model.to_z(model.score(np.stack([picture for _, picture in waiting])))
     for (view, _), z in zip(waiting, heights, strict=True):
@@ -80,7 +127,9 @@ def _located(waiting: list[tuple[LesionView, NDArray[np.uint8]]], model: SsbrMod
         found.locations.append((x, y, float(z)))
         axes = (view.mark.long_axis.length_px, view.mark.short_axis.length_px)
         found.sizes_mm.append((axes[0] * view.pixel_mm, axes[1] * view.pixel_mm))
-        found.owners.append(f"body {view.body}")
+        found.owners.append(f"{origin} body {view.body}")
+        found.instances.append(f"{origin} body {view.body} lesion {view.lesion}")
+        found.visits.append(view.visit)
     return found
 
 

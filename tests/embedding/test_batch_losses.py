@@ -61,3 +61,20 @@ def test_nothing_to_compare_gives_zero_and_a_gradient(types: torch.Tensor) -> No
     assert loss.item() == 0
     assert vectors.grad is not None
     assert (vectors.grad == 0).all()
+
+
+def test_contrast_within_groups_is_that_of_each_group_alone() -> None:
+    instances, groups = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    found = supervised_contrastive_loss(VECTORS, instances, among=groups)
+    alone = [
+        supervised_contrastive_loss(VECTORS[rows], instances[rows]) for rows in (slice(0, 4), slice(4, 8))
+    ]
+    assert float(found) == pytest.approx(float(sum(alone)) / 2)
+
+
+def test_a_lesion_alone_in_its_group_leaves_gradients_finite() -> None:
+    vectors = VECTORS[:3].clone().requires_grad_()
+    loss = supervised_contrastive_loss(vectors, torch.tensor([0, 0, 1]), among=torch.tensor([0, 0, 1]))
+    loss.backward()
+    assert vectors.grad is not None
+    assert vectors.grad.isfinite().all()

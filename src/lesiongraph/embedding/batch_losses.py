@@ -12,7 +12,9 @@ _LEAST_SQUARED = 1e-6  # keeps the logarithm of two equal embeddings finite …
 _LEAST_LABEL_SQUARED = 1e-4  # … and that of two equal labels
 
 
-def supervised_contrastive_loss(vectors: Tensor, types: Tensor, temperature: float = 0.1) -> Tensor:
+def supervised_contrastive_loss(
+    vectors: Tensor, types: Tensor, temperature: float = 0.1, among: Tensor | None = None
+) -> Tensor:
     """Pull lesions of one type together, against all others of the batch.
 
     With s_ij = v_i · v_j / temperature and P(i) the others of i's type, the mean over the lesions i that have
@@ -24,6 +26,9 @@ def supervised_contrastive_loss(vectors: Tensor, types: Tensor, temperature: flo
     types : Tensor (B,) int
         Codes; −1 for an unknown type: such lesions take no part.
     temperature : float
+    among : Tensor (B,) int, optional
+        Lesions are compared within such a group only: with instances for `types` and types for `among`,
+        views of one lesion are pulled together against others of its type.
 
     Returns
     -------
@@ -32,11 +37,15 @@ def supervised_contrastive_loss(vectors: Tensor, types: Tensor, temperature: flo
 
     Source: Khosla et al., Supervised Contrastive Learning (2020), Eq. 2.
     """
-    vectors, types = vectors[types >= 0], types[types >= 0]
-    itself = torch.eye(len(types), dtype=torch.bool, device=types.device)
-    logits = (vectors @ vectors.T / temperature).masked_fill(itself, float("-inf"))
-    log_share = logits - logits.logsumexp(1, keepdim=True)
-    positive = (types[:, None] == types[None, :]) & ~itself
+    known = types >= 0
+    vectors, types = vectors[known], types[known]
+    compared = ~torch.eye(len(types), dtype=torch.bool, device=types.device)
+    if among is not None:
+        compared = compared & (among[known][:, None] == among[known][None, :])
+    logits = (vectors @ vectors.T / temperature).masked_fill(~compared, float("-inf"))
+    positive = (types[:, None] == types[None, :]) & compared
+    alone = ~compared.any(1, keepdim=True)  # the logarithm of nothing would turn gradients into NaN
+    log_share = logits - logits.masked_fill(alone, 0).logsumexp(1, keepdim=True)
     count = positive.sum(1)
     if not count.any():
         return vectors.sum() * 0

@@ -39,7 +39,7 @@ def roi_pool(maps: Tensor, windows: Tensor, size: int) -> Tensor:
     cells = (first + rows)[:, None, :, :, None] * width + columns[None, :, :, None]
     # channels last: each cell is one run of memory, so all boxes of the batch are gathered in one go
     flat = maps.permute(0, 2, 3, 1).reshape(-1, channels)
-    gathered = flat.index_select(0, cells.reshape(-1).to(maps.device))
+    gathered = flat.index_select(0, cells.reshape(-1).to(maps.device, non_blocking=True))
     grid = gathered.view(-1, batch * size * size * channels).amax(0)
     return grid.view(batch, size, size, channels).permute(0, 3, 1, 2)
 

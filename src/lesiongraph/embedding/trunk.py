@@ -285,7 +285,7 @@ class _Padding:
     @staticmethod
     def _mask(x: Tensor, true: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        true = true.to(x.device)
+        true = true.to(x.device, non_blocking=True)  # a GPU need not run dry for it
         rows = torch.arange(height, device=x.device) < true[:, :1]
         columns = torch.arange(width, device=x.device) < true[:, 1:]
         return (rows[:, None, :, None] & columns[:, None, None, :]).to(x.dtype)

@@ -17,13 +17,14 @@ from lesiongraph.phantom.anatomy import Anatomy, sample_anatomy
 from lesiongraph.phantom.belonging import belongs
 from lesiongraph.phantom.difficulty import PLAIN, Difficulty
 from lesiongraph.phantom.lesions import PhantomLesion, place_lesion
-from lesiongraph.phantom.population import draw_long_axis_mm
+from lesiongraph.phantom.population import GROWTH_RANGE, draw_long_axis_mm
 from lesiongraph.phantom.radiologist import Section, draw_mark, largest_section
 from lesiongraph.phantom.render import render
 from lesiongraph.phantom.scan import ScanPlan, sample_scan
 
 _CONTEXT_MM = 2.0  # Sec. 3: "2 mm slice intervals"
 _ZOOMED_SHARE = 0.25
+_LOG_GROWTH_SD = 0.2  # a few months of `population.GROWTH_PER_MONTH`
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class LesionView:
         One of LESION_TYPES.
     body : int
         Lesions of one body share it.
+    lesion : int
+        Number within its body, from 1: views of one lesion share body and lesion.
+    visit : int
+        From 0.
     """
 
     hu: npt.NDArray[np.int16]
@@ -48,6 +53,8 @@ class LesionView:
     mark: RecistMark
     type: str
     body: int
+    lesion: int
+    visit: int
 
 
 def sample_lesion_views(
@@ -57,8 +64,11 @@ def sample_lesion_views(
     types: Sequence[str] = LESION_TYPES,
     rows: int = 256,
     difficulty: Difficulty = PLAIN,
+    visits: int = 1,
+    of_type: int = 1,
+    first_body: int = 0,
 ) -> Iterator[LesionView]:
-    """Yield one lesion of each type of every body; what cannot be seen or placed is left out.
+    """Yield a lesion of each type of every body; what cannot be seen or placed is left out.
 
     Parameters
     ----------
@@ -71,17 +81,37 @@ def sample_lesion_views(
         Image rows and columns (px).
     difficulty : Difficulty
         How much bodies and poses differ.
+    visits : int
+        Scans of each lesion: another pose, machine, slice and reader each, the lesion a little larger or
+        smaller. The first is the same however many there are.
+    of_type : int
+        Lesions of each type a body; the later ones often look like the first, as metastases do. The first
+        are the same however many there are.
+    first_body : int
+        Bodies `first_body` … `first_body` + `bodies` − 1 of the seed are shown.
     """
-    for body in range(bodies):
+    for body in range(first_body, first_body + bodies):
         rng = np.random.default_rng([rng_seed, body])
         anatomy = sample_anatomy(rng, spread=difficulty.anatomy_spread, node_spread=difficulty.node_spread)
-        for number, lesion_type in enumerate(types, start=1):
+        firsts: dict[str, PhantomLesion] = {}
+        for number, lesion_type in enumerate(list(types) * of_type, start=1):
             lesion = _placed(anatomy, lesion_type, number, rng, difficulty)
-            view = _view(
-                anatomy, lesion, body, rng, sample_scan(anatomy, rng, rows=rows, difficulty=difficulty)
-            )
-            if view is not None:
-                yield view
+            kin = firsts.setdefault(lesion_type, lesion)
+            if kin is not lesion and rng.random() < difficulty.kinship:
+                lesion = lesion.resembling(kin, rng)
+            for visit in range(visits):
+                by = rng if visit == 0 else np.random.default_rng([rng_seed, body, number, visit])
+                seen = lesion if visit == 0 else lesion.scaled(_growth(by), by)
+                plan = sample_scan(anatomy, by, rows=rows, difficulty=difficulty)
+                shown = _shown(anatomy, seen, by, plan)
+                if shown is not None:
+                    hu, pixel_mm, mark = shown
+                    yield LesionView(hu, pixel_mm, mark, lesion_type, body, number, visit)
+
+
+def _growth(rng: np.random.Generator) -> float:
+    """Draw a lesion's size at a later visit, relative to the first."""
+    return float(np.clip(np.exp(rng.normal(0, _LOG_GROWTH_SD)), *GROWTH_RANGE))
 
 
 def _placed(
@@ -96,15 +126,16 @@ def _placed(
     return lesion
 
 
-def _view(
-    anatomy: Anatomy, lesion: PhantomLesion, body: int, rng: np.random.Generator, plan: ScanPlan
-) -> LesionView | None:
+def _shown(
+    anatomy: Anatomy, lesion: PhantomLesion, rng: np.random.Generator, plan: ScanPlan
+) -> tuple[npt.NDArray[np.int16], float, RecistMark] | None:
+    """Render three slices through a lesion and mark it; None where it does not show."""
     plan = _three_slices(plan, lesion, rng)
     series = render(anatomy, [lesion], plan, rng)
     section = _middle_section(series.lesion_masks.get(lesion.identity))
     if section is None or len(series.hu) != 3:
         return None
-    return LesionView(series.hu, plan.pixel_mm, draw_mark(section, rng), lesion.type, body)
+    return series.hu, plan.pixel_mm, draw_mark(section, rng)
 
 
 def _three_slices(plan: ScanPlan, lesion: PhantomLesion, rng: np.random.Generator) -> ScanPlan:

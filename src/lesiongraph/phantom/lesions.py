@@ -59,6 +59,18 @@ class PhantomLesion:
             core=core,
         )
 
+    def resembling(self, kin: PhantomLesion, rng: np.random.Generator) -> PhantomLesion:
+        """Return the lesion with the look of another: metastases of one primary resemble each other."""
+        return replace(
+            self,
+            look=kin.look,
+            contrast_hu=kin.contrast_hu + float(rng.normal(0, 4)),
+            roughness=kin.roughness,
+            spiculation=kin.spiculation,
+            texture_hu=kin.texture_hu,
+            core=kin.core,
+        )
+
     def waves(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return directions (7, 3), phases (7,) and weights (7,) of the bumps of the outline."""
         rng = np.random.default_rng(self.seed)

@@ -136,20 +136,12 @@ def _place_lesions(
 def _like_kin(
     task: PatientTask, lesion: PhantomLesion, placed: Sequence[tuple[LesionCourse, PhantomLesion]]
 ) -> PhantomLesion:
-    """Give a lesion the look of the patient's first of its type: metastases of one primary resemble it."""
+    """Give a lesion, often, the look of the patient's first of its type."""
     kin = next((other for _, other in placed if other.type == lesion.type), None)
     rng = task.rng(KINSHIP, lesion.identity)
     if kin is None or rng.random() >= task.difficulty.kinship:
         return lesion
-    return replace(
-        lesion,
-        look=kin.look,
-        contrast_hu=kin.contrast_hu + float(rng.normal(0, 4)),
-        roughness=kin.roughness,
-        spiculation=kin.spiculation,
-        texture_hu=kin.texture_hu,
-        core=kin.core,
-    )
+    return lesion.resembling(kin, rng)
 
 
 def _touch(one: PhantomLesion, other: PhantomLesion) -> bool:
