@@ -12,7 +12,7 @@ from lesiongraph.lesion import Axis
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import About, FoundMark, ImageRef, RejectedMark, place_axes
-from lesiongraph.mining.pairing import pair_lines
+from lesiongraph.mining.pairing import longer_first, pair_lines
 from lesiongraph.mining.sites import type_of_site
 from lesiongraph.mining.sr_shapes import Shape, shapes_of
 from lesiongraph.mining.sr_tree import Item, read_tree
@@ -153,7 +153,7 @@ def _pair(shapes: list[Shape], archive: DicomArchive, about: About) -> list[Foun
         lines = [shape.line for shape in drawn if shape.line is not None]
         pairing = pair_lines(lines, image)
         for i, j in pairing.pairs:
-            marks.append(place_axes(lines[i], lines[j], image, **item[i]))
+            marks.append(place_axes(*longer_first(lines[i], lines[j], image), image, **item[i]))
         marks += [_reject("tick line", item[i], drawn[i], archive) for i in pairing.ticks]
         marks += [_reject("single diameter", item[i], drawn[i], archive) for i in pairing.single]
     return marks
