@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydicom.sr.coding import Code
 
 from lesiongraph.errors import UnreadableImageError
 from lesiongraph.mining import dicom_values as values
+from lesiongraph.mining.coded import code_of
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark
 from lesiongraph.mining.mask import mask_outlines
@@ -97,32 +98,50 @@ def read_seg(
     return marks, [landmark for organ in organs for landmark in landmarks_of(organ)], +counts
 
 
+def structure_of_segment(
+    dataset: Dataset, archive: DicomArchive, number: int, frames: Sequence[int] = ()
+) -> Structure | None:
+    """Return one segment with its outlines, whatever it is said to be; None where there is no such segment.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The segmentation object, with pixels.
+    archive : DicomArchive
+    number : int
+        Segment Number.
+    frames : sequence of int
+        Frames (from 0) to keep to; empty for all.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the pixels cannot be decoded.
+    """
+    for item in dataset.get("SegmentSequence") or []:
+        if values.whole(item, "SegmentNumber") == number:
+            structure = _structure(item, number)
+            _collect(dataset, archive, {number: structure}, {number}, Counter(), frames)
+            return structure
+    return None
+
+
 def _structure(item: Dataset, number: int) -> Structure:
     label = values.text(item, "SegmentLabel") or values.text(item, "SegmentDescription")
-    site = _code(item, "AnatomicRegionSequence")
-    kind = _code(item, "SegmentedPropertyTypeCodeSequence")
+    site = code_of(item, "AnatomicRegionSequence")
+    kind = code_of(item, "SegmentedPropertyTypeCodeSequence")
     about = {
-        "type": type_of_site(site) if site else "",
-        "finding": kind.meaning if kind else label,
-        "finding_site": site.meaning if site else "",
+        "type": type_of_site(site) if site.value else "",
+        "finding": kind.meaning if kind.value else label,
+        "finding_site": site.meaning,
         "tracking_uid": values.text(item, "TrackingUID"),
     }
     return Structure(label, "SEG", f"segment {number} {label}".strip(), about=about)
 
 
-def _code(item: Dataset, keyword: str) -> Code | None:
-    for code in item.get(keyword) or []:
-        return Code(
-            values.text(code, "CodeValue") or values.text(code, "LongCodeValue"),
-            values.text(code, "CodingSchemeDesignator"),
-            values.text(code, "CodeMeaning"),
-        )
-    return None
-
-
 def _is_lesion(item: Dataset, structure: Structure) -> bool:
-    kind = _code(item, "SegmentedPropertyTypeCodeSequence")
-    if kind and (any(kind == known for known in _LESION_CODES) or names_a_lesion(kind.meaning)):
+    kind = code_of(item, "SegmentedPropertyTypeCodeSequence")
+    if kind.value and (any(kind == known for known in _LESION_CODES) or names_a_lesion(kind.meaning)):
         return True
     return names_a_lesion(structure.name)
 
@@ -133,15 +152,16 @@ def _collect(
     structures: dict[int, Structure],
     lesions: set[int],
     counts: Counter[str],
+    only: Sequence[int] = (),
 ) -> None:
-    """Put each frame on its slice and draw the outlines of the lesion segments."""
+    """Put each frame (of `only` these, if named) on its slice and draw the lesion segments' outlines."""
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
     frame_uid = values.text(dataset, "FrameOfReferenceUID")
     labelmap = values.text(dataset, "SegmentationType").upper() == "LABELMAP"
-    half = 1.0
-    if values.text(dataset, "SegmentationType").upper() == "FRACTIONAL":
-        half = values.number(dataset, "MaximumFractionalValue") * _HALF
+    half = _least_inside(dataset)
     for index, frame in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or []):
+        if only and index not in only:
+            continue
         number = _segment_number(frame, shared)
         if not labelmap and number not in structures:
             counts["frame of an unknown segment"] += 1
@@ -161,6 +181,21 @@ def _collect(
             structures[segment].images.append(image)
             if segment in lesions:
                 structures[segment].contours += _outlines(inside, plane, image, counts)
+
+
+def _least_inside(dataset: Dataset) -> float:
+    """Return the least pixel value that counts as inside.
+
+    Occupancy and probability are read alike: half of Maximum Fractional Value (PS3.3 C.8.20.2.3).
+    """
+    if values.text(dataset, "SegmentationType").upper() != "FRACTIONAL":
+        return 1.0
+    most = values.number(dataset, "MaximumFractionalValue")
+    if not most > 0:
+        raise UnreadableImageError(
+            values.text(dataset, "SOPInstanceUID") or "SEG", "maximum fractional value not stated"
+        )
+    return most * _HALF
 
 
 def _count_absent(structure: Structure, is_lesion: bool, why: str, counts: Counter[str]) -> None:
