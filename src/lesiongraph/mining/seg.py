@@ -14,19 +14,22 @@ from pydicom.sr.coding import Code
 from lesiongraph.errors import UnreadableImageError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.coded import code_of
-from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
+from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark
 from lesiongraph.mining.mask import mask_outlines
 from lesiongraph.mining.sites import type_of_site
 from lesiongraph.mining.structures import (
     NOT_A_LESION,
+    OFF_IMAGE_PLANE,
     Structure,
     compile_roi_pattern,
     flag_same_place,
     image_at,
+    is_in_plane,
     landmarks_of,
     mark_of,
     names_a_lesion,
+    why_no_slice,
 )
 
 # Property types that mean a lesion, beside those whose meaning says so; `Code` maps SRT onto them.
@@ -42,6 +45,7 @@ _LESION_CODES = tuple(
         ("367643001", "Cyst"),
     )
 )
+OTHER_GRID = "segment of another grid without position"
 _HALF = 0.5  # a fractional segment ends where it fills half a pixel
 
 
@@ -87,6 +91,8 @@ def read_seg(
     lesions: set[int] = set()
     for item in dataset.get("SegmentSequence") or []:
         number = values.whole(item, "SegmentNumber")
+        if number == 0:  # a labelmap may describe its background (PS3.3 C.8.20.4)
+            continue
         structures[number] = structure = _structure(item, number)
         if pattern.search(structure.name) if pattern is not None else _is_lesion(item, structure):
             lesions.add(number)
@@ -159,7 +165,10 @@ def _collect(
     frame_uid = values.text(dataset, "FrameOfReferenceUID")
     labelmap = values.text(dataset, "SegmentationType").upper() == "LABELMAP"
     half = _least_inside(dataset)
-    for index, frame in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or []):
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if missing := max(values.whole(dataset, "NumberOfFrames", 1) - len(groups), 0):
+        counts["frame of an unknown segment"] += missing
+    for index, frame in enumerate(groups):
         if only and index not in only:
             continue
         number = _segment_number(frame, shared)
@@ -167,7 +176,8 @@ def _collect(
             counts["frame of an unknown segment"] += 1
             continue
         plane = _plane(frame, shared)
-        image, why_absent = _image_of(frame, shared, plane, archive, frame_uid)
+        corners_mm = _corners(plane, dataset)
+        image, why_absent = _image_of(frame, shared, corners_mm, archive, frame_uid)
         if not labelmap and image is None:
             _count_absent(structures[number], number in lesions, why_absent, counts)
             continue
@@ -180,7 +190,7 @@ def _collect(
                 continue
             structures[segment].images.append(image)
             if segment in lesions:
-                structures[segment].contours += _outlines(inside, plane, image, counts)
+                _draw(structures[segment], inside, plane, image, counts)
 
 
 def _least_inside(dataset: Dataset) -> float:
@@ -210,7 +220,7 @@ def _segments(
     if not labelmap:
         yield number, pixels >= half
         return
-    for segment in structures:
+    for segment in sorted(set(np.unique(pixels).tolist()) & structures.keys()):
         yield segment, pixels == segment
 
 
@@ -221,17 +231,18 @@ def _frame(dataset: Dataset, index: int) -> np.ndarray:
         raise UnreadableImageError(values.text(dataset, "SOPInstanceUID") or "SEG", str(error)) from error
 
 
-def _outlines(
-    inside: np.ndarray, plane: _Plane, image: ImageRef, counts: Counter[str]
-) -> list[tuple[ImageRef, np.ndarray]]:
-    """Return the outlines in array coordinates of the image, whatever grid the segment lies on."""
+def _draw(
+    structure: Structure, inside: np.ndarray, plane: _Plane, image: ImageRef, counts: Counter[str]
+) -> None:
+    """Add the outlines in array coordinates of the image, whatever grid the segment lies on."""
     outlines = mask_outlines(inside)
     if plane.origin_mm is not None:
-        return [(image, image.to_array(plane.to_patient(points))[:, :2]) for points in outlines]
-    if inside.shape == (image.rows, image.columns):  # no geometry stated: only the same grid can be meant
-        return [(image, points) for points in outlines]
-    counts["segment of another grid without position"] += 1
-    return []
+        structure.contours += [(image, image.to_array(plane.to_patient(o))[:, :2]) for o in outlines]
+    elif inside.shape == (image.rows, image.columns):  # no geometry stated: only the same grid can be meant
+        structure.contours += [(image, outline) for outline in outlines]
+    else:
+        counts[OTHER_GRID] += 1
+        structure.why_unusable = OTHER_GRID
 
 
 def _segment_number(frame: Dataset, shared: Dataset) -> int:
@@ -254,10 +265,21 @@ def _plane(frame: Dataset, shared: Dataset) -> _Plane:
     return _Plane(origin if known else None, steps_mm)
 
 
+def _corners(plane: _Plane, dataset: Dataset) -> np.ndarray | None:
+    """Return the centres of a frame's corner pixels in patient coordinates (4, 3) mm, None where unknown."""
+    if plane.origin_mm is None:
+        return None
+    right, bottom = values.whole(dataset, "Columns", 1) - 1, values.whole(dataset, "Rows", 1) - 1
+    return plane.to_patient(np.array([(0, 0), (right, 0), (0, bottom), (right, bottom)]))
+
+
 def _image_of(
-    frame: Dataset, shared: Dataset, plane: _Plane, archive: DicomArchive, frame_uid: str
+    frame: Dataset, shared: Dataset, corners_mm: np.ndarray | None, archive: DicomArchive, frame_uid: str
 ) -> tuple[ImageRef | None, str]:
-    """Return the frame's slice, or None and why it is absent; of several source images the nearest."""
+    """Return the frame's slice, or None and why it is absent; of several source images the nearest.
+
+    All corners must lie in the slice's plane: a sagittal segment crosses every axial slice.
+    """
     references = [
         (
             values.text(source, "ReferencedSOPInstanceUID"),
@@ -268,17 +290,17 @@ def _image_of(
         for source in derivation.get("SourceImageSequence") or []
     ]
     references = [reference for reference in references if reference[0]]
-    here = None if plane.origin_mm is None else plane.origin_mm[None]
     if not references:
-        image = None if here is None else image_at(archive, frame_uid, here)
-        return image, IMAGE_NOT_FOUND
+        image = None if corners_mm is None else image_at(archive, frame_uid, corners_mm)
+        return image, why_no_slice(archive, frame_uid) if corners_mm is not None else "position not stated"
     images = [image for uid, index in references if (image := archive.image(uid, index)) is not None]
     if not images:
         return None, archive.why_absent(references[0][0])
-    if here is None:
-        return images[0], ""
-    distances = [abs(float(image.to_array(here)[0, 2])) for image in images]
-    return images[int(np.argmin(np.nan_to_num(distances, nan=np.inf)))], ""
+    if corners_mm is None:
+        return (images[0], "") if len(images) == 1 else (None, "position not stated")
+    distances = [float(np.abs(image.to_array(corners_mm)[:, 2]).max()) for image in images]
+    image = images[int(np.argmin(np.nan_to_num(distances, nan=np.inf)))]
+    return (image, "") if is_in_plane(archive, image, corners_mm) else (None, OFF_IMAGE_PLANE)
 
 
 def _first(sequence: object) -> Dataset:
