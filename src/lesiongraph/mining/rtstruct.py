@@ -132,7 +132,8 @@ def without_keyhole(points: np.ndarray) -> np.ndarray:
     A structure set has no other way to say hole in one contour (PS3.3 C.8.8.6.3). A contour that meets itself
     but holds no hole is returned as it is.
     """
-    rings, path = [], []
+    rings: list[np.ndarray] = []
+    path: list[np.ndarray] = []
     for point in points:
         met = next((k for k, seen in enumerate(path) if np.abs(seen - point).max() <= _SAME_POINT_PX), None)
         if met is None:

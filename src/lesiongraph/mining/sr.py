@@ -76,7 +76,7 @@ def drawn_for(items: list[Item], shapes: list[Shape], concepts: tuple[Code, ...]
 
 
 def _why_no_diameters(items: list[Item], shapes: list[Shape]) -> str:
-    if fault := next((shape.fault for shape in shapes if shape.fault), ""):
+    if fault := next((shape.fault for shape in shapes if shape.fault and shape.kind != "POINT"), ""):
         return fault
     if any(shape.is_open for shape in shapes):
         return OPEN_POLYLINE

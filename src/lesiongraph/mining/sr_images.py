@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from pydicom import Dataset
@@ -30,24 +31,42 @@ class Place:
     flag: str = ""
 
 
-def place_of(shape: Item, around: Sequence[Item], archive: DicomArchive, root: Dataset) -> Place:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a drawing is read with: the items of its group, the archive and the whole document."""
+
+    items: Sequence[Item]
+    archive: DicomArchive
+    root: Dataset
+
+    @cached_property
+    def images(self) -> list[Item]:
+        """The IMAGE items of the group that are images."""
+        return _images(self.items)
+
+    @cached_property
+    def listed(self) -> set[str]:
+        """The SOP Instance UIDs of the images that the report says it is about."""
+        return _listed(self.root)
+
+
+def place_of(shape: Item, around: Surroundings) -> Place:
     """Return the image of an SCOORD item.
 
     The standard hangs it below the coordinates (SELECTED FROM). Others name it above them, beside them below
     the measurement, or once for the group; some not at all, where the report lists a single image.
     """
+    archive = around.archive
     if (found := _only(_images(shape.children), archive)) is not None:
         return found
     for holder in shape.ancestors():
         images = [holder] if holder.value_type == "IMAGE" else _images(holder.children)
         if (found := _only(images, archive)) is not None:
             return found
-    nearby = _images(around)
-    if len({_key(item) for item in nearby}) == 1:
-        return _only(nearby, archive) or Place("", fault=NOT_STATED)
-    listed = _listed(root)
-    if len(listed) == 1:
-        uid = next(iter(listed))
+    if len({_key(item) for item in around.images}) == 1:
+        return _only(around.images, archive) or Place("", fault=NOT_STATED)
+    if len(around.listed) == 1:
+        uid = next(iter(around.listed))
         if archive.image(uid, 1) is not None:
             return Place(uid, fault=FRAME_NOT_STATED)
         return Place(uid, flag=IMAGE_OF_THE_STUDY)

@@ -67,7 +67,7 @@ class Drawing:
             image, lines = self.image(drawn[0]), [s.line for s in drawn if s.line is not None]
             if image is None:
                 continue
-            pairing = pair_lines(lines, image, apart=apart and (lambda i, j, at=indices: apart(at[i], at[j])))
+            pairing = pair_lines(lines, image, apart=_of_some(apart, indices))
             for i, j in pairing.pairs:
                 first, second = longer_first(lines[i], lines[j], image)
                 placed = place_axes(first, second, image, **self.at(drawn[i]).about)
@@ -76,6 +76,15 @@ class Drawing:
             marks += [reject("too many lines", drawn[i], self.at(drawn[i])) for i in pairing.too_many]
             left += [drawn[i] for i in pairing.single]
         return marks, left
+
+
+def _of_some(apart: Affinity | None, indices: list[int]) -> Affinity | None:
+    """Return `apart` for some of its lines, counted anew from 0."""
+
+    def renumbered(i: int, j: int) -> float:
+        return apart(indices[i], indices[j]) if apart is not None else 0.0
+
+    return None if apart is None else renumbered
 
 
 def place_both(long: Shape, short: Shape, drawing: Drawing) -> FoundMark | RejectedMark:

@@ -17,7 +17,7 @@ from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.marks import ImageRef
 from lesiongraph.mining.mask import polygon_diameters
-from lesiongraph.mining.sr_images import place_of, reference
+from lesiongraph.mining.sr_images import Surroundings, place_of, reference
 from lesiongraph.mining.sr_tree import Item
 
 SCOORD_ORIGIN_PX = 0.5  # PS3.3 C.18.6.1.1: the origin is the corner, not the centre, of the first pixel
@@ -62,6 +62,7 @@ class Shape:
     flag: str = ""
     stated_mm: float = math.nan  # what the measurement drawn says
     closed: bool = True
+    is_region: bool = False  # its concept says that it outlines a region
 
     @property
     def line(self) -> Axis | None:
@@ -97,15 +98,6 @@ class Shape:
         return mark.long_axis, mark.short_axis
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a drawing is read with: the items of its group, the archive and the whole document."""
-
-    items: Sequence[Item]
-    archive: DicomArchive
-    root: Dataset
-
-
 def shapes_of(items: Sequence[Item], archive: DicomArchive, root: Dataset) -> list[Shape]:
     """Return the drawings among these items, each once; `root` is the document."""
     found: dict[str, Shape] = {}
@@ -122,6 +114,7 @@ def shapes_of(items: Sequence[Item], archive: DicomArchive, root: Dataset) -> li
             shape,
             stated_mm=stated.get(item.place, math.nan),
             closed=shape.closed or item.concept in _REGIONS or item.place in areas,
+            is_region=item.concept in _REGIONS,
         )
     return list(found.values())
 
@@ -161,7 +154,7 @@ def _closes(points: np.ndarray, kind: str) -> bool:
 def _on_image(item: Item, around: Surroundings) -> Shape:
     kind = values.text(item.dataset, "GraphicType").upper()
     points, fault = _points(item, 2)
-    place = place_of(item, around.items, around.archive, around.root)
+    place = place_of(item, around)
     return Shape(
         kind,
         points - SCOORD_ORIGIN_PX,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
@@ -16,7 +17,7 @@ from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.coded import code_of
 
 
-@dataclass
+@dataclass(eq=False)
 class Item:
     """One content item: `place` is its content item identifier ("1.4.2"), the root is "1"."""
 
@@ -25,17 +26,17 @@ class Item:
     parent: Item | None = None
     children: list[Item] = field(default_factory=list)
 
-    @property
+    @cached_property
     def value_type(self) -> str:
         """CONTAINER, NUM, SCOORD, IMAGE, CODE, TEXT, UIDREF …"""
         return values.text(self.dataset, "ValueType")
 
-    @property
+    @cached_property
     def concept(self) -> Code:
         """The concept name; an empty code where there is none."""
         return code_of(self.dataset, "ConceptNameCodeSequence")
 
-    @property
+    @cached_property
     def code(self) -> Code:
         """The value of a CODE item; an empty code where there is none."""
         return code_of(self.dataset, "ConceptCodeSequence")

@@ -174,6 +174,45 @@ def test_sizes_without_coordinates_are_counted(images, tmp_path: Path) -> None:
     assert reasons(marks) == ["no coordinates"] * 2
 
 
+OUTLINE, CENTRE = ("111041", "DCM", "Outline"), ("111010", "DCM", "Center")
+NODULE = ("27925004", "SCT", "Nodule")
+
+
+def cad_finding(*shapes: tuple[tuple[str, ...], str, Sequence[float]], image: Dataset) -> Dataset:
+    """A finding of TID 4104: coordinates hang below the code itself, without a measurement."""
+    finding = code_item(("111059", "DCM", "Single Image Finding"), NODULE)
+    drawn = [scoord(kind, points, image) for _, kind, points in shapes]
+    for item, (concept, _, _) in zip(drawn, shapes, strict=True):
+        item.ConceptNameCodeSequence = content("SCOORD", concept).ConceptNameCodeSequence
+    finding.ContentSequence = Items(drawn)
+    return finding
+
+
+def test_outlines_of_a_cad_report(images, tmp_path: Path) -> None:
+    """Open as CAD writes them: the concept says that the polyline is an outline."""
+    archive, uids = images
+    square = (20.5, 30.5, 32.5, 30.5, 32.5, 35.5, 20.5, 35.5)
+    one = cad_finding((CENTRE, "POINT", (26, 33)), (OUTLINE, "POLYLINE", square), image=image_item(uids[0]))
+    seen = [
+        cad_finding((OUTLINE, "CIRCLE", (80.5, 60.5, 80.5 + r, 60.5)), image=image_item(uids[k]))
+        for k, r in ((1, 3), (2, 8))
+    ]
+    several = code_item(("111015", "DCM", "Composite Feature"), NODULE)
+    several.ContentSequence = Items(seen)
+    marks = read(vendor_report([box(one, several)]), archive, tmp_path)
+    assert [axes_of(mark)[0].length_px for mark in marks] == pytest.approx([13, 16])
+    assert [mark.image.slice_index for mark in marks] == [0, 2]
+    assert [mark.finding for mark in marks] == ["Nodule", "Nodule"]
+
+
+def test_drawings_that_nobody_measured(images, tmp_path: Path) -> None:
+    archive, uids = images
+    arrow = cad_finding((("X", "99VENDOR", "Arrow"), "POLYLINE", A[0]), image=image_item(uids[0]))
+    lost = cad_finding((OUTLINE, "CIRCLE", (80.5, 60.5, 84.5, 60.5)), image=image_item("2.25.7"))
+    marks = read(vendor_report([box(arrow), box(lost)]), archive, tmp_path)
+    assert reasons(marks) == ["coordinates without a measurement", "image not found"]
+
+
 # --- where the image is named -------------------------------------------------------------------------
 
 
@@ -219,6 +258,15 @@ def test_by_reference_relations_to_lines_and_images(images, tmp_path: Path) -> N
     (mark,) = read(vendor_report([library, measured]), archive, tmp_path)
     assert axes_of(mark) == A_AXES
     assert mark.image.slice_index == 2
+
+
+def test_a_group_may_refer_to_lines_listed_outside(images, tmp_path: Path) -> None:
+    archive, uids = images
+    library = box(*(scoord("POLYLINE", points, image_item(uids[0])) for points in A))
+    axes = zip((LONG, SHORT), (1, 2), strict=True)
+    measured = group([num(concept, 1, [refers((1, 1, place), "INFERRED FROM")]) for concept, place in axes])
+    (mark,) = read(vendor_report([library, measured]), archive, tmp_path)
+    assert axes_of(mark) == A_AXES
 
 
 def refers(place: tuple[int, ...], relation: str) -> Dataset:
