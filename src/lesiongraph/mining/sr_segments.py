@@ -18,6 +18,7 @@ from lesiongraph.mining.sr_tree import Item
 from lesiongraph.mining.structures import mark_of
 
 SEGMENTATION_NOT_FOUND = "segmentation not found"
+SEGMENTATION_UNREADABLE = "segmentation unreadable"
 SEGMENT_NOT_FOUND = "segment not found"
 SEGMENT_NOT_STATED = "segment not stated"
 
@@ -53,13 +54,14 @@ class Segmentations:
         self._read: dict[str, Dataset | None] = {}
 
     def mark(self, segment: SegmentRef, about: About) -> FoundMark | RejectedMark:
-        """Return the mark of a segment: the diameters on the slice with the longest axis.
+        """Return the mark of a segment: the diameters on the slice with the longest axis."""
+        try:
+            return self._mark(segment, about)
+        except Exception as cause:  # a damaged segmentation must not lose the report's other groups
+            what = " ".join(str(cause).split())[:80] or type(cause).__name__
+            return _reject(f"{SEGMENTATION_UNREADABLE}: {what}", segment, about)
 
-        Raises
-        ------
-        UnreadableImageError
-            If the segmentation's pixels cannot be decoded.
-        """
+    def _mark(self, segment: SegmentRef, about: About) -> FoundMark | RejectedMark:
         dataset = self._dataset(segment.segmentation_uid)
         if dataset is None:
             return _reject(SEGMENTATION_NOT_FOUND, segment, about)

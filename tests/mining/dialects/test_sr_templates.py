@@ -268,6 +268,18 @@ def test_segments_that_are_not_there(ct, seg, tmp_path: Path) -> None:
     assert reason_of(read(one, folder, tmp_path, seg)[0]) == "segment not stated"
 
 
+def test_a_damaged_segmentation_does_not_lose_the_other_groups(ct, tmp_path: Path) -> None:
+    folder, images = ct
+    damaged = segmentation(images, volume_of(images), [segment(1), segment(2, "other")])
+    damaged.PixelData = damaged.PixelData[:8]
+    lines = [measured(LONG, 20, LINES[0], images[1]), measured(SHORT, 12, LINES[1], images[1])]
+    groups = [group_1411(referenced_segment=referenced(damaged, 1, images[:3])), group_1501(lines)]
+    document = report(groups, [*images, damaged], three_d=True)
+    segmented, drawn = read(document, folder, tmp_path, damaged)
+    assert reason_of(segmented).startswith("segmentation unreadable: ")
+    assert axes_of(drawn) == AXES
+
+
 def test_regions_in_several_slices_are_one_lesion(ct, tmp_path: Path) -> None:
     folder, images = ct
     regions = [
