@@ -1,6 +1,6 @@
-"""Structured reports of OHIF: written by dcmjs and @cornerstonejs/adapters (tools/dcmjs), read in px.
+"""Reports and segmentations of OHIF: written by dcmjs and @cornerstonejs/adapters (tools/dcmjs).
 
-The files in `ohif/` were written by `tools/dcmjs/write_sr.mjs` from `documents.json`, whose points are array
+The files in `ohif/` were written by `tools/dcmjs/write.mjs` from `documents.json`, whose points are array
 coordinates on pixels of 0.5 mm. The last test writes them anew where Node is installed.
 """
 
@@ -19,6 +19,7 @@ from pydicom import Dataset, dcmread
 from lesiongraph.lesion import Axis
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import FoundMark, RejectedMark
+from lesiongraph.mining.seg import read_seg
 from lesiongraph.mining.sr import read_sr
 from lesiongraph.mining.stated_size import STATED_DIFFERS
 
@@ -31,7 +32,7 @@ LONG, SHORT = Axis(20, 30, 60, 30), Axis(40, 20, 40, 44)
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> DicomArchive:
-    """The images that the documents speak of: three series of 256 × 128 pixels."""
+    """The images that the documents speak of: four series."""
     folder = tmp_path_factory.mktemp("ct")
     for name, series in IMAGES.items():
         for number, (uid, z_mm) in enumerate(zip(series["uids"], series["z_mm"], strict=True)):
@@ -209,8 +210,24 @@ def test_malformed_variants_are_rejected(archive: DicomArchive, name: str, chang
     assert reason_of(read(name, archive, change)[0]) == reason
 
 
+@pytest.mark.parametrize("name", ["ohif_seg.dcm", "ohif_labelmap.dcm"])
+def test_segmentations_of_both_types(archive: DicomArchive, name: str) -> None:
+    """Segment 1 is 20 × 1 px on the second slice and 10 × 1 on the third, segment 2 is 6 × 1 on the third."""
+    marks, landmarks, counts = read_seg(dcmread(FILES / name), archive)
+    assert [mark.source_item for mark in marks] == ["segment 1 nodule", "segment 2 other nodule"]
+    assert [mark.image.sop_instance_uid for mark in marks] == ["2.25.131", "2.25.132"]
+    boxes = [mark.mark.bounding_box(0) for mark in marks]
+    assert [(b.x0, b.y0, b.x1, b.y1) for b in boxes] == [
+        pytest.approx((9.5, 11.5, 29.5, 12.5), abs=0.01),
+        pytest.approx((29.5, 19.5, 35.5, 20.5), abs=0.01),
+    ]
+    assert (landmarks, counts) == ([], {})
+
+
 def told(path: Path, archive: DicomArchive) -> list[tuple[object, ...]]:
     """Return what is read of a document, less what differs in every run."""
+    dataset = dcmread(path)
+    marks = read_sr(dataset, archive) if dataset.Modality == "SR" else read_seg(dataset, archive)[0]
     return [
         (
             mark.source_item,
@@ -219,7 +236,7 @@ def told(path: Path, archive: DicomArchive) -> list[tuple[object, ...]]:
             reason_of(mark) or axes_of(mark),
             getattr(mark, "flags", ()),
         )
-        for mark in read_sr(dcmread(path), archive)
+        for mark in marks
     ]
 
 
@@ -234,7 +251,7 @@ def test_written_anew_they_read_the_same(archive: DicomArchive, tmp_path: Path) 
         installed = subprocess.run([npm, "ci"], cwd=folder, capture_output=True, text=True, timeout=300)
         if installed.returncode != 0:
             pytest.skip(f"npm ci did not work: {installed.stderr.strip()[-200:]}")
-    subprocess.run([node, "write_sr.mjs", str(tmp_path / "sr")], cwd=folder, check=True, capture_output=True)
+    subprocess.run([node, "write.mjs", str(tmp_path / "sr")], cwd=folder, check=True, capture_output=True)
     written = sorted((tmp_path / "sr").glob("*.dcm"))
     assert [path.name for path in written] == [path.name for path in sorted(FILES.glob("*.dcm"))]
     for path in written:

@@ -1,17 +1,17 @@
-// Writes the SR documents of documents.json through dcmjs and @cornerstonejs/adapters, as OHIF does.
-// Usage: node write_sr.mjs FOLDER. Points in documents.json are array coordinates (0 = centre of the first pixel).
+// Writes the reports and segmentations of documents.json through dcmjs and @cornerstonejs/adapters, as OHIF does.
+// Usage: node write.mjs FOLDER. Points in documents.json are array coordinates (0 = centre of the first pixel).
 import fs from 'node:fs';
 import path from 'node:path';
 import dcmjs from 'dcmjs';
 import { metaData, Enums } from '@cornerstonejs/core';
-import { adaptersSR } from '@cornerstonejs/adapters';
+import { adaptersSEG, adaptersSR } from '@cornerstonejs/adapters';
 
 const CT = '1.2.840.10008.5.1.4.1.1.2';
 const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
-const { images, documents } = JSON.parse(fs.readFileSync(path.join(here, 'documents.json'), 'utf8'));
+const { images, documents, segmentations } = JSON.parse(fs.readFileSync(path.join(here, 'documents.json'), 'utf8'));
 const folder = process.argv[2];
 if (!folder) {
-  console.error('usage: node write_sr.mjs FOLDER');
+  console.error('usage: node write.mjs FOLDER');
   process.exit(2);
 }
 fs.mkdirSync(folder, { recursive: true });
@@ -31,9 +31,15 @@ function modules(type, imageId) {
   const instance = {
     SOPClassUID: CT, SOPInstanceUID: slice.uid, SeriesInstanceUID: slice.series, StudyInstanceUID: slice.study,
     PatientID: 'P1', PatientName: 'Test^Writer', StudyDate: '20200131', Modality: 'CT',
+    FrameOfReferenceUID: slice.frame_of_reference, Rows: slice.shape[0], Columns: slice.shape[1],
+    ImagePositionPatient: slice.origin, ImageOrientationPatient: [1, 0, 0, ...rowDirection(slice)],
+    PixelSpacing: slice.spacing_mm, SliceThickness: 5,
   };
   const found = {
     instance,
+    [Enums.MetadataModules.STUDY_DATA]: instance,
+    [Enums.MetadataModules.SERIES_DATA]: instance,
+    [Enums.MetadataModules.IMAGE_DATA]: instance,
     sopCommonModule: { sopClassUID: CT, sopInstanceUID: slice.uid },
     generalSeriesModule: { studyInstanceUID: slice.study, seriesInstanceUID: slice.series },
     frameNumber: 1,
@@ -117,6 +123,36 @@ function report(document) {
   const first = images[document.images].uids[0];
   MeasurementReport.getImageIdFromVolume = () => first; // stands for the viewer's cache of volumes
   return MeasurementReport.generateReport(toolState(document, (s) => (flat ? s.uid : 'none'), annotation), provider, {});
+}
+
+function segmentation({ type, images: name, segments, boxes }) {
+  const { uids, shape: [rows, columns] } = images[name];
+  const labelmaps2D = uids.map((uid, slice) => {
+    const pixelData = new Uint8Array(rows * columns);
+    const here = boxes.filter((box) => box.slice === slice);
+    for (const { segment, x, y } of here) {
+      for (let row = y[0]; row < y[1]; row += 1) pixelData.fill(segment, row * columns + x[0], row * columns + x[1]);
+    }
+    return { pixelData, rows, columns, segmentsOnLabelmap: [...new Set(here.map((box) => box.segment))] };
+  });
+  const described = segments.map((SegmentLabel, index) => ({
+    SegmentNumber: index + 1, SegmentLabel, SegmentAlgorithmType: 'MANUAL', RecommendedDisplayCIELabValue: [1, 2, 3],
+    SegmentedPropertyCategoryCodeSequence: coded(['49755003', 'SCT', 'Morphologically Altered Structure']),
+    SegmentedPropertyTypeCodeSequence: coded(['27925004', 'SCT', 'Nodule']),
+  }));
+  const sopClassUid = type === 'LABELMAP' ? '1.2.840.10008.5.1.4.1.1.66.7' : '1.2.840.10008.5.1.4.1.1.66.4';
+  return adaptersSEG.Cornerstone3D.Segmentation.generateSegmentation(
+    uids.map((imageId) => ({ imageId, voxelManager: { getScalarData: () => new Uint16Array(rows * columns) } })),
+    { labelmaps2D, metadata: [undefined, ...described] }, provider,
+    { sopClassUID: sopClassUid, sopClassUid },
+  );
+}
+
+for (const document of segmentations) {
+  const { dataset } = segmentation(document);
+  const file = path.join(folder, document.file);
+  fs.writeFileSync(file, Buffer.from(dcmjs.data.datasetToDict(dataset).write()));
+  console.log(`${document.file}: ${fs.statSync(file).size} bytes, ${document.segments.length} segments`);
 }
 
 for (const document of documents) {
