@@ -22,7 +22,7 @@ from lesiongraph.mining.stated_size import STATED_DIFFERS, fits
 GRAPHIC_TYPES = ("POINT", "POLYLINE", "INTERPOLATED", "CIRCLE", "ELLIPSE")  # PS3.3 C.10.5.1.1
 MEASURING_COMPOUNDS = ("RULER", "MULTILINE")  # PS3.3 C.10.5.1.3; a line of another one measures nothing
 # ours: what a pair of another layer, group or tracking id, or of another size than the text says, costs
-# beside its geometry (1 = the whole tolerance of the angle)
+# beside its geometry (1 = the whole tolerance of the angle); the same id or size counts as much for it
 APART_COST = 1.0
 ANNOTATION_COST = 0.1  # ours: settles ties in favour of lines that were filed together
 
@@ -144,7 +144,7 @@ def _drawn(graphics: Sequence[Graphic], image: ImageRef) -> Drawn:
 
 
 class _Apart:
-    """What beside the geometry speaks against two lines being one lesion's diameters."""
+    """What beside the geometry speaks against two lines being one lesion's diameters; below 0, for it."""
 
     def __init__(self, slide: _Slide) -> None:
         self._graphics = [graphic for graphic, _ in slide.lines]
@@ -154,12 +154,13 @@ class _Apart:
     def __call__(self, i: int, j: int) -> float:
         first, second = self._graphics[i], self._graphics[j]
         cost = 0.0 if first.annotation == second.annotation else ANNOTATION_COST
-        for name in ("layer", "group", "tracking_uid"):
-            one, other = getattr(first, name), getattr(second, name)
-            if one and other and one != other:
-                cost += APART_COST
-        if self._sizes and not self._is_stated(first, second):
+        if first.layer != second.layer:
             cost += APART_COST
+        for one, other in ((first.group, second.group), (first.tracking_uid, second.tracking_uid)):
+            if one and other:
+                cost += -APART_COST if one == other else APART_COST
+        if self._sizes:
+            cost += -APART_COST if self._is_stated(first, second) else APART_COST
         return cost
 
     def _is_stated(self, first: Graphic, second: Graphic) -> bool:

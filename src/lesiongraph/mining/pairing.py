@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,10 @@ TICK_CENTRE = 0.1  # ours: how far from the middle (share of the length) a tick 
 SAME_LENGTH = 0.03  # ours: the ticks of one workstation are equally long
 LINES_MAX = 400  # ours: every line is compared with every other; more on one image are no measurements
 TOGETHER_MAX = 100  # ours: the matching takes the cube of the lines that hang together by crossings
+UNPAIRED_COST = 1.5  # ours, of a line left alone: one perfect pair beats two at the end of the tolerances
+# ours: lines that something says belong together may be drawn as loosely as a named long and short axis
+JOINED_LEAST_DEG = 45.0
+JOINED_CROSSING = 0.5
 _COST_STEPS = 10**6  # the matching is exact on whole numbers only
 
 Affinity = Callable[[int, int], float]
@@ -44,11 +49,11 @@ def pair_lines(
     tick_lengths_px: Sequence[float] = (),
     apart: Affinity | None = None,
 ) -> Pairing:
-    """Pair crossing, near-perpendicular lines: as many pairs as possible, then the best fitting together.
+    """Pair crossing, near-perpendicular lines, all of them together as well as can be.
 
     A pair costs its angle's distance from 90° (1 at the tolerance), how far from both middles it crosses
-    (2 at most) and what `apart` adds. The pairs chosen have the least total cost of all choices with as many
-    pairs (Edmonds' matching), whatever their number.
+    (about 1 at their ends) and what `apart` adds; a line left alone costs `UNPAIRED_COST`. The pairs chosen
+    have the least total cost of all choices (Edmonds' matching), whatever their number.
 
     Parameters
     ----------
@@ -57,28 +62,41 @@ def pair_lines(
     tick_lengths_px : sequence of float
         Lengths of ticks seen elsewhere in the same object: one workstation draws all its ticks alike.
     apart : callable, optional
-        (i, j) → cost of what else speaks against the pair: another layer, a text that says another size.
+        (i, j) → what else speaks against the pair (another layer, a text that says another size); below 0
+        what speaks for it, which also allows looser drawing.
     """
     if len(lines) > LINES_MAX:
         return Pairing(too_many=list(range(len(lines))))
-    ticks = set(find_ticks(lines, image, tick_lengths_px))
+    ticks = find_ticks(lines, image, tick_lengths_px)
+    measured = [i for i in range(len(lines)) if i not in set(ticks)]
     possible: nx.Graph[int] = nx.Graph()
-    for i in range(len(lines)):
-        for j in range(i + 1, len(lines)):
-            if i not in ticks and j not in ticks and _may_be_diameters(lines[i], lines[j], image):
-                cost = _cost(lines[i], lines[j], image) + (apart(i, j) if apart else 0.0)
-                possible.add_edge(i, j, weight=round(cost * _COST_STEPS))
+    for i, j in itertools.combinations(measured, 2):
+        cost = _cost_of_pair(lines[i], lines[j], image, lambda i=i, j=j: apart(i, j) if apart else 0.0)
+        if cost is not None:
+            possible.add_edge(i, j, weight=round((2 * UNPAIRED_COST - cost) * _COST_STEPS))
     pairs: list[tuple[int, int]] = []
     too_many: list[int] = []
     for together in sorted(map(sorted, nx.connected_components(possible))):
         if len(together) > TOGETHER_MAX:
             too_many += together
             continue
-        chosen = nx.min_weight_matching(possible.subgraph(together))
+        chosen = nx.max_weight_matching(possible.subgraph(together))
         pairs += [(min(pair), max(pair)) for pair in chosen]
-    taken = ticks.union(too_many, *pairs)
+    taken = set(ticks).union(too_many, *pairs)
     single = [i for i in range(len(lines)) if i not in taken]
-    return Pairing(sorted(pairs), sorted(ticks), single, sorted(too_many))
+    return Pairing(sorted(pairs), ticks, single, sorted(too_many))
+
+
+def _cost_of_pair(first: Axis, second: Axis, image: ImageRef, apart: Callable[[], float]) -> float | None:
+    """Return what pairing two lines costs, None where they cannot be two diameters."""
+    if angle_between_deg(first, second, image) < JOINED_LEAST_DEG:
+        return None
+    if not axes_cross(first, second, JOINED_CROSSING):
+        return None
+    cost = apart()
+    if cost >= 0 and not _may_be_diameters(first, second, image):
+        return None
+    return cost + _cost(first, second, image)
 
 
 def longer_first(first: Axis, second: Axis, image: ImageRef) -> tuple[Axis, Axis]:

@@ -16,7 +16,7 @@ from lesiongraph.lesion import Axis
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, ImageRef, RejectedMark
-from lesiongraph.mining.pairing import LINES_MAX, TOGETHER_MAX, pair_lines
+from lesiongraph.mining.pairing import LINES_MAX, TOGETHER_MAX, UNPAIRED_COST, pair_lines
 from lesiongraph.mining.stated_size import STATED_DIFFERS
 
 SPACING_MM = 0.5
@@ -152,8 +152,8 @@ def test_pairing_is_the_best_of_all_for_few_lines(image) -> None:
         used = list(itertools.chain(*pairing.pairs))
         assert len(used) == len(set(used))
         best = min(_every_choice(list(range(len(lines))), lines, image))
-        count, cost = len(pairing.pairs), sum(_alone(lines[i], lines[j], image) for i, j in pairing.pairs)
-        assert (-count, cost) == pytest.approx(best, abs=1e-5)
+        costs = [_alone(lines[i], lines[j], image) for i, j in pairing.pairs]
+        assert sum(costs) + UNPAIRED_COST * len(pairing.single) == pytest.approx(best, abs=1e-5)
 
 
 def _alone(first: Axis, second: Axis, image: ImageRef) -> float:
@@ -167,12 +167,17 @@ def _alone(first: Axis, second: Axis, image: ImageRef) -> float:
 
 
 def _every_choice(free: list[int], lines: list[Axis], image: ImageRef):
-    yield 0, 0.0
-    for i, j in itertools.combinations(free, 2):
-        cost = _alone(lines[i], lines[j], image)
+    """Give the total cost of every choice of pairs among these lines."""
+    if not free:
+        yield 0.0
+        return
+    first, rest = free[0], free[1:]
+    yield from (UNPAIRED_COST + total for total in _every_choice(rest, lines, image))
+    for other in rest:
+        cost = _alone(lines[first], lines[other], image)
         if not math.isnan(cost):
-            for count, total in _every_choice([k for k in free if k > i and k != j], lines, image):
-                yield count - 1, total + cost
+            left = [line for line in rest if line != other]
+            yield from (cost + total for total in _every_choice(left, lines, image))
 
 
 def test_pairing_of_many_lines_is_as_good_as_scipys_assignment(image) -> None:
@@ -197,6 +202,53 @@ def test_more_lines_than_can_be_compared_are_rejected_with_their_number(images, 
     assert reasons(read(archive, tmp_path, annotation([uids[0]], stripes))) == ["too many lines"] * len(
         stripes
     )
+
+
+def test_one_perfect_pair_beats_two_at_the_end_of_the_tolerances(image) -> None:
+    """Two arrows touch the axes of a lesion; pairing each axis with an arrow would make more pairs."""
+    long, short = Axis(40, 60, 80, 60), Axis(60, 48, 60, 72)
+    arrows = [Axis(79, 59, 84, 79), Axis(59, 49, 79, 44)]
+    assert pair_lines([long, arrows[0]], image).pairs == [(0, 1)]
+    assert pair_lines([short, arrows[1]], image).pairs == [(0, 1)]
+    for first in itertools.permutations([long, short, *arrows]):
+        pairing = pair_lines(first, image)
+        assert [{first[i], first[j]} for i, j in pairing.pairs] == [{long, short}]
+        assert len(pairing.single) == 2
+
+
+LOOSE = ((40.5, 60.5, 80.5, 60.5), (52.5, 48.5, 68.5, 72.5))  # 56° and 28.8 px: loose, but a lesion's
+
+
+@pytest.mark.parametrize("told", ["group", "tracking", "text", "nothing", "another text"])
+def test_loosely_drawn_axes_need_something_that_joins_them(images, tmp_path: Path, told: str) -> None:
+    archive, uids = images
+    lines = [line(points) for points in LOOSE]
+    for item in lines:
+        if told == "group":
+            item.GraphicGroupID = 3
+        elif told == "tracking":
+            item.TrackingID, item.TrackingUID = "lesion", "2.25.1"
+    words = {"text": "20 x 14.4 mm", "another text": "20 x 8 mm"}
+    texts = [label(words[told], 90, 60)] if told in words else []
+    marks = read(archive, tmp_path, annotation([uids[0]], lines, texts))
+    if told in ("nothing", "another text"):
+        assert reasons(marks) == ["single line"] * 2
+        return
+    assert pairs(marks) == {axes(*LOOSE)}
+    assert [mark.flags for mark in found(marks)] == [("axes not perpendicular",)]
+
+
+def test_what_layer_group_and_text_all_deny_is_no_pair(images, tmp_path: Path) -> None:
+    archive, uids = images
+    lines = [line(points) for points in FIRST]
+    lines[0].GraphicGroupID, lines[1].GraphicGroupID = 1, 2
+    marks = read(
+        archive,
+        tmp_path,
+        on_layer("ONE", annotation([uids[0]], lines[:1], [label("30 x 25 mm", 85, 60)])),
+        on_layer("TWO", annotation([uids[0]], lines[1:])),
+    )
+    assert reasons(marks) == ["single line"] * 2
 
 
 # --- texts ------------------------------------------------------------------------------------------
