@@ -71,9 +71,12 @@ def pair_lines(
     measured = [i for i in range(len(lines)) if i not in set(ticks)]
     possible: nx.Graph[int] = nx.Graph()
     for i, j in itertools.combinations(measured, 2):
-        cost = _cost_of_pair(lines[i], lines[j], image, lambda i=i, j=j: apart(i, j) if apart else 0.0)
-        if cost is not None:
-            possible.add_edge(i, j, weight=round((2 * UNPAIRED_COST - cost) * _COST_STEPS))
+        if not _may_be_joined(lines[i], lines[j], image):
+            continue
+        told = apart(i, j) if apart is not None else 0.0
+        if told < 0 or _may_be_diameters(lines[i], lines[j], image):
+            gain = 2 * UNPAIRED_COST - told - _cost(lines[i], lines[j], image)
+            possible.add_edge(i, j, weight=round(gain * _COST_STEPS))
     pairs: list[tuple[int, int]] = []
     too_many: list[int] = []
     for together in sorted(map(sorted, nx.connected_components(possible))):
@@ -85,18 +88,6 @@ def pair_lines(
     taken = set(ticks).union(too_many, *pairs)
     single = [i for i in range(len(lines)) if i not in taken]
     return Pairing(sorted(pairs), ticks, single, sorted(too_many))
-
-
-def _cost_of_pair(first: Axis, second: Axis, image: ImageRef, apart: Callable[[], float]) -> float | None:
-    """Return what pairing two lines costs, None where they cannot be two diameters."""
-    if angle_between_deg(first, second, image) < JOINED_LEAST_DEG:
-        return None
-    if not axes_cross(first, second, JOINED_CROSSING):
-        return None
-    cost = apart()
-    if cost >= 0 and not _may_be_diameters(first, second, image):
-        return None
-    return cost + _cost(first, second, image)
 
 
 def longer_first(first: Axis, second: Axis, image: ImageRef) -> tuple[Axis, Axis]:
@@ -180,3 +171,8 @@ def _same_length(first_px: float, second_px: float) -> bool:
 def _may_be_diameters(first: Axis, second: Axis, image: ImageRef) -> bool:
     off = abs(90 - angle_between_deg(first, second, image))
     return off <= PERPENDICULAR_TOLERANCE_DEG and axes_cross(first, second)
+
+
+def _may_be_joined(first: Axis, second: Axis, image: ImageRef) -> bool:
+    off = angle_between_deg(first, second, image)
+    return off >= JOINED_LEAST_DEG and axes_cross(first, second, JOINED_CROSSING)

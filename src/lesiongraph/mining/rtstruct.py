@@ -29,7 +29,8 @@ from lesiongraph.mining.structures import (
 
 # Contours to be combined by XOR are a region and its holes: the region's own contour has the longest axis.
 _AREAS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")
-_SAME_POINT_PX = 1e-3  # ours: contour data are rounded to about 1e-4 mm
+_FAR_MM = 1e5  # ours: no patient reaches 100 m
+_SAME_POINT_PX = 1e-2  # ours: contour data are rounded to 1e-3 mm or finer
 
 
 def read_rtstruct(
@@ -132,16 +133,23 @@ def without_keyhole(points: np.ndarray) -> np.ndarray:
     A structure set has no other way to say hole in one contour (PS3.3 C.8.8.6.3). A contour that meets itself
     but holds no hole is returned as it is.
     """
+    if not np.isfinite(points).all():  # the spacing of the image is unknown
+        return points
     rings: list[np.ndarray] = []
-    path: list[np.ndarray] = []
-    for point in points:
-        met = next((k for k, seen in enumerate(path) if np.abs(seen - point).max() <= _SAME_POINT_PX), None)
+    path: list[int] = []
+    met_at: dict[tuple[int, ...], int] = {}  # where along the path a place is
+    places = [tuple(place) for place in np.rint(points / _SAME_POINT_PX).astype(int).tolist()]
+    for index, place in enumerate(places):
+        met = met_at.get(place)
         if met is None:
-            path.append(point)
+            met_at[place] = len(path)
+            path.append(index)
             continue
-        rings.append(np.array(path[met:]))
+        rings.append(points[path[met:]])
+        for left in path[met + 1 :]:
+            del met_at[places[left]]
         path = path[: met + 1]
-    rings = [ring for ring in [*rings, np.array(path)] if len(ring) > 2]
+    rings = [ring for ring in [*rings, points[path]] if len(ring) > 2]
     if len(rings) < 2:
         return points
     outer = max(rings, key=_area)
@@ -160,7 +168,7 @@ def _points(contour: Dataset) -> np.ndarray | None:
         flat = np.array([float(value) for value in contour.get("ContourData") or []])
     except Exception:  # pydicom raises many kinds for a damaged number
         return None
-    if len(flat) == 0 or len(flat) % 3 or not np.isfinite(flat).all():
+    if len(flat) == 0 or len(flat) % 3 or not (np.abs(flat) < _FAR_MM).all():
         return None
     return flat.reshape(-1, 3)
 

@@ -26,6 +26,7 @@ HALF_ABSENT = "more than half of the contours absent"
 SEVERAL_PIECES = "several pieces"  # flag: the structure holds pieces apart, of which the longest is marked
 OFF_SLICES = "not in the plane of a slice"
 OFF_IMAGE_PLANE = "not in the plane of its image"
+UNPLACED = "pixel spacing unknown"  # contours in mm cannot be put on such an image
 WITHOUT_CONTOURS = "structure without contours"
 PLANE_TOLERANCE_MM = 0.5  # ours: a contour without reference belongs to the slice this near to its plane
 BORDER_TOLERANCE_PX = 0.01  # ours: geometry headers are rounded to about 1e-4 px
@@ -102,7 +103,7 @@ def mark_of(structure: Structure) -> FoundMark | RejectedMark:
     best = _longest(structure.contours)
     if best is None:
         why = structure.why_absent if structure.absent else structure.why_unusable
-        reason = why or WITHOUT_CONTOURS
+        reason = why or (UNPLACED if structure.contours else WITHOUT_CONTOURS)
         return RejectedMark(
             reason,
             structure.source,

@@ -70,6 +70,23 @@ def test_a_contour_that_meets_itself_without_a_hole_stays_whole() -> None:
     assert without_keyhole(eight[:3]).tolist() == eight[:3].tolist()
 
 
+@pytest.mark.parametrize("far", [1e12, -1e300])
+def test_absurd_coordinates(ct, far: float) -> None:
+    archive, uids = ct
+    drawn = box_mm(*OUTER, 0)
+    drawn[0] = far
+    item = contour(box_mm(*OUTER, 0), uids[0])
+    item.ContourData = [f"{v:.6g}" for v in drawn]
+    assert getattr(read_one(archive, item), "reason", "") == "contour unreadable"
+
+
+def test_unknown_spacing(tmp_path: Path) -> None:
+    uids = volume(tmp_path / "ct", PixelSpacing=None)
+    mark = read_one(DicomArchive.scan(tmp_path / "ct"), contour(box_mm(*OUTER, 0), uids[0]))
+    assert isinstance(mark, RejectedMark)
+    assert mark.reason == "pixel spacing unknown"
+
+
 def test_several_contours_on_a_slice(ct) -> None:
     """Two pieces apart: the longer one is marked, and the mark says that there are several."""
     archive, uids = ct
