@@ -13,7 +13,7 @@ from lesiongraph.lesion import Axis
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, ImageRef, RejectedMark
-from lesiongraph.mining.pairing import EXACT_UP_TO, pair_lines
+from lesiongraph.mining.pairing import pair_lines
 
 LONG = (10.5, 10.5, 30.5, 10.5)
 SHORT = (22.5, 5.5, 22.5, 15.5)
@@ -99,10 +99,13 @@ def test_an_area_of_another_image_does_not_count(images, tmp_path: Path) -> None
     area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner = [1, 1], [10, 10]
     area.ReferencedImageSequence = annotation([uids[3]]).ReferencedImageSequence
     lines = [line((0.25, 0.5, 0.35, 0.5), "DISPLAY"), line((0.3, 0.45, 0.3, 0.55), "DISPLAY")]
-    (mark,) = read(
-        archive, tmp_path, annotation([uids[0]], lines), DisplayedAreaSelectionSequence=Items([area])
-    )
+    whole = Dataset()
+    whole.DisplayedAreaTopLeftHandCorner, whole.DisplayedAreaBottomRightHandCorner = [1, 1], [256, 128]
+    drawn = annotation([uids[0]], lines)
+    (mark,) = read(archive, tmp_path, drawn, DisplayedAreaSelectionSequence=Items([area, whole]))
     assert math.isclose(axes_of(mark)[0].length_px, 25.6, rel_tol=1e-5)
+    alone = read(archive, tmp_path, drawn, DisplayedAreaSelectionSequence=Items([area]))
+    assert reasons(alone) == ["displayed area not stated"] * 2
 
 
 def test_a_lone_line_is_rejected(images, tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_pairing_does_not_depend_on_the_order(images) -> None:
 
 def test_many_crossing_lines_are_still_paired(images) -> None:
     image = image_of(images)
-    count = EXACT_UP_TO + 4
+    count = 18
     across = [Axis(10, 10 + i, 90, 10 + i) for i in range(count)]
     down = [Axis(20 + 3 * i, 5, 20 + 3 * i, 75) for i in range(count)]
     pairing = pair_lines([*across, *down], image)

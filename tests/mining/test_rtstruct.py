@@ -143,8 +143,8 @@ def test_rows_stored_bottom_up(tmp_path):
     ("contours", "reason"),
     [
         ([], "structure without contours"),
-        ([contour([1, 2, 3], "1.2", kind="POINT")], "structure without contours"),
-        ([contour([1, 2], "1.2")], "structure without contours"),
+        ([contour([1, 2, 3], "1.2", kind="POINT")], "encloses no area (point)"),
+        ([contour([1, 2], "1.2")], "contour unreadable"),
     ],
 )
 def test_structures_without_usable_contours_are_rejected(ct, contours, reason):

@@ -102,3 +102,20 @@ def test_masks_can_be_asked_for(real_data: Path) -> None:
     folder = real_data / "dicom" / "3Dircadb1.17" / "annotations" / "MASKS_DICOM" / "livertumor1"
     (series,) = DicomArchive.scan(folder, masks=True).series.values()
     assert len(series.images) == 60
+
+
+def test_each_group_of_the_real_reports_says_what_became_of_it(mined: MiningResult) -> None:
+    """None of the three documents holds a pair of diameters: a circle gives a mark, the rest a reason."""
+    reports = mined.lesions[mined.lesions["source"] == "SR"]
+    told = {
+        (Path(row["source_path"]).name, row["source_item"].split(" ", 1)[1]): row["reason"] or row["status"]
+        for row in reports.to_dict("records")
+    }
+    assert told == {
+        ("sr_document.dcm", "Planar ROI Measurements"): "not a lesion structure",
+        ("sr_document_with_multiple_groups.dcm", "Image0001"): "no diameters",
+        ("sr_document_with_multiple_groups.dcm", "LungNodule0001"): KEPT,
+        ("sr_document_with_multiple_groups.dcm", "Aorta0001"): "not a lesion structure",
+        ("sr_document_with_multiple_groups.dcm", "Vertebra0001"): "no diameters (3-D coordinates only)",
+        ("sr.dcm", "primary tumor"): "image not found",  # of its segment: the PET images are not here
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +13,23 @@ from pydicom.sr.coding import Code
 
 from lesiongraph.errors import UnreadableImageError
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
+from lesiongraph.mining.coded import code_of
+from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark
 from lesiongraph.mining.mask import mask_outlines
 from lesiongraph.mining.sites import type_of_site
 from lesiongraph.mining.structures import (
     NOT_A_LESION,
+    OFF_IMAGE_PLANE,
     Structure,
     compile_roi_pattern,
     flag_same_place,
     image_at,
+    is_in_plane,
     landmarks_of,
     mark_of,
     names_a_lesion,
+    why_no_slice,
 )
 
 # Property types that mean a lesion, beside those whose meaning says so; `Code` maps SRT onto them.
@@ -41,6 +45,7 @@ _LESION_CODES = tuple(
         ("367643001", "Cyst"),
     )
 )
+OTHER_GRID = "segment of another grid without position"
 _HALF = 0.5  # a fractional segment ends where it fills half a pixel
 
 
@@ -86,6 +91,8 @@ def read_seg(
     lesions: set[int] = set()
     for item in dataset.get("SegmentSequence") or []:
         number = values.whole(item, "SegmentNumber")
+        if number == 0:  # a labelmap may describe its background (PS3.3 C.8.20.4)
+            continue
         structures[number] = structure = _structure(item, number)
         if pattern.search(structure.name) if pattern is not None else _is_lesion(item, structure):
             lesions.add(number)
@@ -97,32 +104,50 @@ def read_seg(
     return marks, [landmark for organ in organs for landmark in landmarks_of(organ)], +counts
 
 
+def structure_of_segment(
+    dataset: Dataset, archive: DicomArchive, number: int, frames: Sequence[int] = ()
+) -> Structure | None:
+    """Return one segment with its outlines, whatever it is said to be; None where there is no such segment.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The segmentation object, with pixels.
+    archive : DicomArchive
+    number : int
+        Segment Number.
+    frames : sequence of int
+        Frames (from 0) to keep to; empty for all.
+
+    Raises
+    ------
+    UnreadableImageError
+        If the pixels cannot be decoded.
+    """
+    for item in dataset.get("SegmentSequence") or []:
+        if values.whole(item, "SegmentNumber") == number:
+            structure = _structure(item, number)
+            _collect(dataset, archive, {number: structure}, {number}, Counter(), frames)
+            return structure
+    return None
+
+
 def _structure(item: Dataset, number: int) -> Structure:
     label = values.text(item, "SegmentLabel") or values.text(item, "SegmentDescription")
-    site = _code(item, "AnatomicRegionSequence")
-    kind = _code(item, "SegmentedPropertyTypeCodeSequence")
+    site = code_of(item, "AnatomicRegionSequence")
+    kind = code_of(item, "SegmentedPropertyTypeCodeSequence")
     about = {
-        "type": type_of_site(site) if site else "",
-        "finding": kind.meaning if kind else label,
-        "finding_site": site.meaning if site else "",
+        "type": type_of_site(site) if site.value else "",
+        "finding": kind.meaning if kind.value else label,
+        "finding_site": site.meaning,
         "tracking_uid": values.text(item, "TrackingUID"),
     }
     return Structure(label, "SEG", f"segment {number} {label}".strip(), about=about)
 
 
-def _code(item: Dataset, keyword: str) -> Code | None:
-    for code in item.get(keyword) or []:
-        return Code(
-            values.text(code, "CodeValue") or values.text(code, "LongCodeValue"),
-            values.text(code, "CodingSchemeDesignator"),
-            values.text(code, "CodeMeaning"),
-        )
-    return None
-
-
 def _is_lesion(item: Dataset, structure: Structure) -> bool:
-    kind = _code(item, "SegmentedPropertyTypeCodeSequence")
-    if kind and (any(kind == known for known in _LESION_CODES) or names_a_lesion(kind.meaning)):
+    kind = code_of(item, "SegmentedPropertyTypeCodeSequence")
+    if kind.value and (any(kind == known for known in _LESION_CODES) or names_a_lesion(kind.meaning)):
         return True
     return names_a_lesion(structure.name)
 
@@ -133,21 +158,26 @@ def _collect(
     structures: dict[int, Structure],
     lesions: set[int],
     counts: Counter[str],
+    only: Sequence[int] = (),
 ) -> None:
-    """Put each frame on its slice and draw the outlines of the lesion segments."""
+    """Put each frame (of `only` these, if named) on its slice and draw the lesion segments' outlines."""
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
     frame_uid = values.text(dataset, "FrameOfReferenceUID")
     labelmap = values.text(dataset, "SegmentationType").upper() == "LABELMAP"
-    half = 1.0
-    if values.text(dataset, "SegmentationType").upper() == "FRACTIONAL":
-        half = values.number(dataset, "MaximumFractionalValue") * _HALF
-    for index, frame in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or []):
+    half = _least_inside(dataset)
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if missing := max(values.whole(dataset, "NumberOfFrames", 1) - len(groups), 0):
+        counts["frame of an unknown segment"] += missing
+    for index, frame in enumerate(groups):
+        if only and index not in only:
+            continue
         number = _segment_number(frame, shared)
         if not labelmap and number not in structures:
             counts["frame of an unknown segment"] += 1
             continue
         plane = _plane(frame, shared)
-        image, why_absent = _image_of(frame, shared, plane, archive, frame_uid)
+        corners_mm = _corners(plane, dataset)
+        image, why_absent = _image_of(frame, shared, corners_mm, archive, frame_uid)
         if not labelmap and image is None:
             _count_absent(structures[number], number in lesions, why_absent, counts)
             continue
@@ -160,7 +190,22 @@ def _collect(
                 continue
             structures[segment].images.append(image)
             if segment in lesions:
-                structures[segment].contours += _outlines(inside, plane, image, counts)
+                _draw(structures[segment], inside, plane, image, counts)
+
+
+def _least_inside(dataset: Dataset) -> float:
+    """Return the least pixel value that counts as inside.
+
+    Occupancy and probability are read alike: half of Maximum Fractional Value (PS3.3 C.8.20.2.3).
+    """
+    if values.text(dataset, "SegmentationType").upper() != "FRACTIONAL":
+        return 1.0
+    most = values.number(dataset, "MaximumFractionalValue")
+    if not most > 0:
+        raise UnreadableImageError(
+            values.text(dataset, "SOPInstanceUID") or "SEG", "maximum fractional value not stated"
+        )
+    return most * _HALF
 
 
 def _count_absent(structure: Structure, is_lesion: bool, why: str, counts: Counter[str]) -> None:
@@ -175,7 +220,7 @@ def _segments(
     if not labelmap:
         yield number, pixels >= half
         return
-    for segment in structures:
+    for segment in sorted(set(np.unique(pixels).tolist()) & structures.keys()):
         yield segment, pixels == segment
 
 
@@ -186,17 +231,18 @@ def _frame(dataset: Dataset, index: int) -> np.ndarray:
         raise UnreadableImageError(values.text(dataset, "SOPInstanceUID") or "SEG", str(error)) from error
 
 
-def _outlines(
-    inside: np.ndarray, plane: _Plane, image: ImageRef, counts: Counter[str]
-) -> list[tuple[ImageRef, np.ndarray]]:
-    """Return the outlines in array coordinates of the image, whatever grid the segment lies on."""
+def _draw(
+    structure: Structure, inside: np.ndarray, plane: _Plane, image: ImageRef, counts: Counter[str]
+) -> None:
+    """Add the outlines in array coordinates of the image, whatever grid the segment lies on."""
     outlines = mask_outlines(inside)
     if plane.origin_mm is not None:
-        return [(image, image.to_array(plane.to_patient(points))[:, :2]) for points in outlines]
-    if inside.shape == (image.rows, image.columns):  # no geometry stated: only the same grid can be meant
-        return [(image, points) for points in outlines]
-    counts["segment of another grid without position"] += 1
-    return []
+        structure.contours += [(image, image.to_array(plane.to_patient(o))[:, :2]) for o in outlines]
+    elif inside.shape == (image.rows, image.columns):  # no geometry stated: only the same grid can be meant
+        structure.contours += [(image, outline) for outline in outlines]
+    else:
+        counts[OTHER_GRID] += 1
+        structure.why_unusable = OTHER_GRID
 
 
 def _segment_number(frame: Dataset, shared: Dataset) -> int:
@@ -219,10 +265,21 @@ def _plane(frame: Dataset, shared: Dataset) -> _Plane:
     return _Plane(origin if known else None, steps_mm)
 
 
+def _corners(plane: _Plane, dataset: Dataset) -> np.ndarray | None:
+    """Return the centres of a frame's corner pixels in patient coordinates (4, 3) mm, None where unknown."""
+    if plane.origin_mm is None:
+        return None
+    right, bottom = values.whole(dataset, "Columns", 1) - 1, values.whole(dataset, "Rows", 1) - 1
+    return plane.to_patient(np.array([(0, 0), (right, 0), (0, bottom), (right, bottom)]))
+
+
 def _image_of(
-    frame: Dataset, shared: Dataset, plane: _Plane, archive: DicomArchive, frame_uid: str
+    frame: Dataset, shared: Dataset, corners_mm: np.ndarray | None, archive: DicomArchive, frame_uid: str
 ) -> tuple[ImageRef | None, str]:
-    """Return the frame's slice, or None and why it is absent; of several source images the nearest."""
+    """Return the frame's slice, or None and why it is absent; of several source images the nearest.
+
+    All corners must lie in the slice's plane: a sagittal segment crosses every axial slice.
+    """
     references = [
         (
             values.text(source, "ReferencedSOPInstanceUID"),
@@ -233,17 +290,17 @@ def _image_of(
         for source in derivation.get("SourceImageSequence") or []
     ]
     references = [reference for reference in references if reference[0]]
-    here = None if plane.origin_mm is None else plane.origin_mm[None]
     if not references:
-        image = None if here is None else image_at(archive, frame_uid, here)
-        return image, IMAGE_NOT_FOUND
+        image = None if corners_mm is None else image_at(archive, frame_uid, corners_mm)
+        return image, why_no_slice(archive, frame_uid) if corners_mm is not None else "position not stated"
     images = [image for uid, index in references if (image := archive.image(uid, index)) is not None]
     if not images:
         return None, archive.why_absent(references[0][0])
-    if here is None:
-        return images[0], ""
-    distances = [abs(float(image.to_array(here)[0, 2])) for image in images]
-    return images[int(np.argmin(np.nan_to_num(distances, nan=np.inf)))], ""
+    if corners_mm is None:
+        return (images[0], "") if len(images) == 1 else (None, "position not stated")
+    distances = [float(np.abs(image.to_array(corners_mm)[:, 2]).max()) for image in images]
+    image = images[int(np.argmin(np.nan_to_num(distances, nan=np.inf)))]
+    return (image, "") if is_in_plane(archive, image, corners_mm) else (None, OFF_IMAGE_PLANE)
 
 
 def _first(sequence: object) -> Dataset:

@@ -5,16 +5,19 @@ Vendors differ in relationship types, so items are found by value type and conce
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from lesiongraph.mining import dicom_values as values
+from lesiongraph.mining.coded import code_of
 
 
-@dataclass
+@dataclass(eq=False)
 class Item:
     """One content item: `place` is its content item identifier ("1.4.2"), the root is "1"."""
 
@@ -23,17 +26,17 @@ class Item:
     parent: Item | None = None
     children: list[Item] = field(default_factory=list)
 
-    @property
+    @cached_property
     def value_type(self) -> str:
         """CONTAINER, NUM, SCOORD, IMAGE, CODE, TEXT, UIDREF …"""
         return values.text(self.dataset, "ValueType")
 
-    @property
+    @cached_property
     def concept(self) -> Code:
         """The concept name; an empty code where there is none."""
         return code_of(self.dataset, "ConceptNameCodeSequence")
 
-    @property
+    @cached_property
     def code(self) -> Code:
         """The value of a CODE item; an empty code where there is none."""
         return code_of(self.dataset, "ConceptCodeSequence")
@@ -44,6 +47,19 @@ class Item:
             yield child
             yield from child.descendants()
 
+    def ancestors(self) -> Iterator[Item]:
+        """Give the items that hold this one, the nearest first, the root last."""
+        item = self.parent
+        while item is not None:
+            yield item
+            item = item.parent
+
+    def measured(self) -> tuple[float, str]:
+        """Return the value of a NUM item and its unit (UCUM code); NaN and "" where there is none."""
+        for entry in self.dataset.get("MeasuredValueSequence") or []:
+            return values.number(entry, "NumericValue"), code_of(entry, "MeasurementUnitsCodeSequence").value
+        return math.nan, ""
+
     def within(self, *stops: Code) -> Iterator[Item]:
         """Give all items below, but nothing of containers named as one of `stops`."""
         for child in self.children:
@@ -51,19 +67,6 @@ class Item:
                 continue
             yield child
             yield from child.within(*stops)
-
-
-def code_of(dataset: Dataset, keyword: str) -> Code:
-    """Return the first code of a code sequence; an empty code where there is none."""
-    sequence = dataset.get(keyword)
-    if not sequence:
-        return Code("", "", "")
-    entry = sequence[0]
-    value = next(
-        (text for key in ("CodeValue", "LongCodeValue", "URNCodeValue") if (text := values.text(entry, key))),
-        "",
-    )
-    return Code(value, values.text(entry, "CodingSchemeDesignator"), values.text(entry, "CodeMeaning"))
 
 
 def read_tree(dataset: Dataset) -> Item:

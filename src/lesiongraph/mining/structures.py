@@ -12,18 +12,28 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import networkx as nx
 import numpy as np
 
 from lesiongraph.errors import UsageError
 from lesiongraph.lesion import RecistMark, Spacing
-from lesiongraph.mining.dicom_scan import DicomArchive
+from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark, place_axes
 from lesiongraph.mining.mask import polygon_diameters
 
 NOT_A_LESION = "not a lesion structure"
 HALF_ABSENT = "more than half of the contours absent"
+SEVERAL_PIECES = "several pieces"  # flag: the structure holds pieces apart, of which the longest is marked
+OFF_SLICES = "not in the plane of a slice"
+OFF_IMAGE_PLANE = "not in the plane of its image"
+UNPLACED = "pixel spacing unknown"  # contours in mm cannot be put on such an image
+WITHOUT_CONTOURS = "structure without contours"
 PLANE_TOLERANCE_MM = 0.5  # ours: a contour without reference belongs to the slice this near to its plane
 BORDER_TOLERANCE_PX = 0.01  # ours: geometry headers are rounded to about 1e-4 px
+SAME_PLANE = 0.5  # ours: what refers to an image lies within this share of the slice interval of its plane
+SAME_PLANE_MM = 1.0  # ours: the same where the interval is unknown, or smaller
+PIECE_MIN_PX = 2.0  # ours: smaller pieces are specks of the drawing tool
+PIECE_GAP = 2  # ours: pieces within this many slices are one; some draw on every other slice
 _EDGE_PX = 1e-6  # keeps the ends of an axis along the border on the image when they are worked out
 _LESION_WORDS = re.compile(
     r"(?<![a-z])[ip]?gtv|tumou?r|nodul|lesion|(?<![a-z])mass(es)?(?![a-z])|metasta|(?<![a-z])mets?(?![a-z])|neoplas",
@@ -79,6 +89,7 @@ class Structure:
     contours: list[tuple[ImageRef, np.ndarray]] = field(default_factory=list)
     absent: int = 0
     why_absent: str = ""
+    why_unusable: str = ""  # of contours that cannot give diameters on any slice
     about: dict[str, str] = field(default_factory=dict)  # type, finding, finding_site, tracking_uid
 
     @property
@@ -91,7 +102,8 @@ def mark_of(structure: Structure) -> FoundMark | RejectedMark:
     """Return the mark of a lesion: the diameters on the slice with the longest axis."""
     best = _longest(structure.contours)
     if best is None:
-        reason = structure.why_absent if structure.absent else "structure without contours"
+        why = structure.why_absent if structure.absent else structure.why_unusable
+        reason = why or (UNPLACED if structure.contours else WITHOUT_CONTOURS)
         return RejectedMark(
             reason,
             structure.source,
@@ -110,9 +122,31 @@ def mark_of(structure: Structure) -> FoundMark | RejectedMark:
         source_item=structure.source_item,
         **structure.about,
     )
-    if isinstance(placed, FoundMark) and structure.absent * 2 > structure.total:
-        placed = dataclasses.replace(placed, flags=(*placed.flags, HALF_ABSENT))
-    return placed
+    if not isinstance(placed, FoundMark):
+        return placed
+    told = [HALF_ABSENT] if structure.absent * 2 > structure.total else []
+    told += [SEVERAL_PIECES] if _pieces(structure.contours) > 1 else []
+    return dataclasses.replace(placed, flags=(*placed.flags, *told))
+
+
+def _pieces(contours: Sequence[tuple[ImageRef, np.ndarray]]) -> int:
+    """Return how many pieces outlines make: their boxes meet on no slice, nor on slices close by."""
+    boxes = [
+        (image.series_instance_uid, image.slice_index, points.min(axis=0), points.max(axis=0))
+        for image, points in contours
+        if len(points) and (points.max(axis=0) - points.min(axis=0)).max() >= PIECE_MIN_PX
+    ]
+    joined = nx.Graph()
+    joined.add_nodes_from(range(len(boxes)))
+    order = sorted(range(len(boxes)), key=lambda i: boxes[i][:2])
+    for rank, i in enumerate(order):
+        for j in order[rank + 1 :]:
+            series, slice_index, low, high = boxes[j]
+            if series != boxes[i][0] or slice_index - boxes[i][1] > PIECE_GAP:
+                break
+            if (low <= boxes[i][3]).all() and (high >= boxes[i][2]).all():
+                joined.add_edge(i, j)
+    return nx.number_connected_components(joined) if boxes else 0
 
 
 def spacing_of(image: ImageRef) -> Spacing:
@@ -158,6 +192,20 @@ def image_at(archive: DicomArchive, frame_of_reference_uid: str, points_mm: np.n
         if distances[nearest] <= PLANE_TOLERANCE_MM:
             return series.images[nearest]
     return None
+
+
+def why_no_slice(archive: DicomArchive, frame_of_reference_uid: str) -> str:
+    """Return why `image_at` gave None: images of that frame of reference are absent, or none lies there."""
+    return OFF_SLICES if archive.series_in_frame(frame_of_reference_uid) else IMAGE_NOT_FOUND
+
+
+def is_in_plane(archive: DicomArchive, image: ImageRef, points_mm: np.ndarray) -> bool:
+    """Whether points (N, 3) mm lie on an image that they refer to; True where its position is unknown."""
+    series = archive.series.get(image.series_instance_uid)
+    interval_mm = series.slice_interval_mm if series is not None else math.nan
+    reach = max(SAME_PLANE * interval_mm if math.isfinite(interval_mm) else 0.0, SAME_PLANE_MM)
+    distance = float(np.abs(image.to_array(points_mm)[:, 2]).max())
+    return not math.isfinite(distance) or distance <= reach + 1e-6
 
 
 def flag_same_place(marks: Sequence[FoundMark | RejectedMark]) -> list[FoundMark | RejectedMark]:

@@ -14,7 +14,7 @@ from lesiongraph.errors import LesionGraphError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_header import read_object
 from lesiongraph.mining.own_reports import own_mark
-from lesiongraph.mining.sr import FINDING, FINDING_SITE, GROUP, TRACKING_ID, TRACKING_UID
+from lesiongraph.mining.sr_concepts import FINDING, FINDING_SITE, GROUP, TRACKING_ID, TRACKING_UID
 from lesiongraph.mining.sr_tree import Item, read_tree
 from lesiongraph.mining.write_back import codes
 from lesiongraph.mining.write_back.facts import OriginalMark

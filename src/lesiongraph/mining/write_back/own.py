@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.own_reports import own_mark
-from lesiongraph.mining.sr import GROUP, TRACKING_ID, TRACKING_UID
+from lesiongraph.mining.sr_concepts import GROUP, TRACKING_ID, TRACKING_UID
 from lesiongraph.mining.sr_tree import Item, read_tree
 from lesiongraph.mining.write_back.facts import Tracking
 
