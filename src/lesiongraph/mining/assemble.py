@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform, empty_row
+from lesiongraph.mining import rules
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.dicom_values import short_hash
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark, SourceObject
 
 Row = dict[str, object]
-SPACING_UNKNOWN = "pixel spacing unknown"
+SPACING_UNKNOWN = rules.NO_SPACING.reason
 
 
 def lesion_id(key: str, item: str) -> str:

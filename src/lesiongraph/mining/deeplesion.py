@@ -15,14 +15,10 @@ import pandas as pd
 
 from lesiongraph.errors import SourceNotFoundError, TableSchemaError
 from lesiongraph.lesion import KEPT, LESION_TYPES, LESIONS, REJECTED, SERIES, SLICES, conform
+from lesiongraph.mining import rules
 from lesiongraph.mining.deeplesion_images import eight_bit_flag, list_slices, open_png, png_header
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
-from lesiongraph.mining.marks import (
-    BOX_PADDING_PX,
-    CROSSING_TOLERANCE,
-    PERPENDICULAR_TOLERANCE_DEG,
-    ZERO_LENGTH_PX,
-)
+from lesiongraph.mining.marks import BOX_PADDING_PX
 from lesiongraph.mining.result import MiningResult
 
 __all__ = ["mine_deeplesion", "open_png"]
@@ -162,6 +158,7 @@ def _read_rows(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         patient_age=age.where(age > 0),  # 0 stands for missing
         _number=pd.to_numeric(parts[4]).fillna(-1).astype(int),
         _swapped=swapped,
+        _length_fault=rows["long_mm"].map(rules.length_fault),
         _code=code,
     )
 
@@ -207,16 +204,22 @@ def _judge(lesions: pd.DataFrame, table: pd.DataFrame, headers: pd.DataFrame, *,
     tight = lesions[["x0", "y0", "x1", "y1"]] + np.array([1, 1, -1, -1]) * BOX_PADDING_PX
     reasons = [
         (lesions["series_instance_uid"] == "", "file name not understood"),
-        (lesions[list(_AXES)].isna().any(axis=1), "not a number"),
-        (lesions["short_px"] < ZERO_LENGTH_PX, "zero length"),
+        (lesions[list(_AXES)].isna().any(axis=1), rules.NOT_A_NUMBER.reason),
+        (lesions[["long_px", "short_px"]].min(axis=1) < rules.ZERO_LENGTH_PX, rules.ZERO_LENGTH.reason),
         (lesions["spacing_x_mm"].isna() | lesions["spacing_y_mm"].isna(), "pixel spacing not positive"),
     ]
     if with_images:
         reasons += [
             (headers["columns"] < 0, IMAGE_NOT_FOUND),
             (headers["columns"] == 0, "image unreadable"),
-            (~_inside(tight, lesions), "outside the image"),
+            (~_inside(tight, lesions), rules.OFF_IMAGE.reason),
         ]
+    shortfall, angle_deg = _crossing(lesions)
+    reasons += [
+        (angle_deg < rules.LEAST_ANGLE_DEG, rules.ANGLE.reason),
+        (shortfall > rules.APART, rules.NOT_CROSSING.reason),
+        *((lesions["_length_fault"] == fault, fault) for fault in lesions["_length_fault"].unique() if fault),
+    ]
     lesions["reason"] = ""
     for refuted, reason in reversed(reasons):  # the first that holds is the one told
         lesions.loc[refuted, "reason"] = reason
@@ -248,13 +251,13 @@ def _remarks(
     box_off = _worst(lesions[["x0", "y0", "x1", "y1"]].to_numpy() - stated_box)
     axes_off = _worst(lesions[["long_px", "short_px"]].to_numpy() - stated_px)
     location = lesions[["x_stated", "y_stated", "z_stated"]]
-    crosses, perpendicular = _cross(lesions)
+    shortfall, angle_deg = _crossing(lesions)
     sized = lesions["columns"] > 0
     beyond = sized & ~_inside(lesions[["x0", "y0", "x1", "y1"]], lesions)
     return [
-        (lesions["_swapped"], "axes swapped"),
-        (~crosses, "axes do not cross"),
-        (~perpendicular, "axes not perpendicular"),
+        (lesions["_swapped"], rules.SHORT_LONGER.flag),
+        (~(shortfall <= rules.CROSSING_TOLERANCE), rules.NOT_CROSSING.flag),
+        (~(90 - angle_deg <= rules.PERPENDICULAR_TOLERANCE_DEG), rules.ANGLE.flag),
         (box_off > BOX_TOLERANCE_PX, "box differs from stated by " + box_off.round(2).astype(str) + " px"),
         (axes_off > BOX_TOLERANCE_PX, "axes differ from stated by " + axes_off.round(2).astype(str) + " px"),
         (
@@ -275,20 +278,20 @@ def _worst(differences: np.ndarray) -> pd.Series:  # (N, k) px → (N,)
     return pd.Series(np.nan_to_num(np.abs(differences)).max(axis=1, initial=0.0))
 
 
-def _cross(lesions: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return whether each row's axes cross and whether they are perpendicular (see `marks`), vectorised."""
+def _crossing(lesions: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return each row's shortfall and angle in degrees (see `marks`), vectorised; no number: NaN."""
     long_axis, short_axis = lesions[list(_AXES[:4])].to_numpy(), lesions[list(_AXES[4:])].to_numpy()
     u, v = long_axis[:, 2:] - long_axis[:, :2], short_axis[:, 2:] - short_axis[:, :2]
     gap = short_axis[:, :2] - long_axis[:, :2]
     area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shares = np.c_[gap[:, 0] * v[:, 1] - gap[:, 1] * v[:, 0], gap[:, 0] * u[:, 1] - gap[:, 1] * u[:, 0]]
         shares = shares / area[:, None]
-    crosses = ((shares >= -CROSSING_TOLERANCE) & (shares <= 1 + CROSSING_TOLERANCE)).all(axis=1)
-    scale = lesions[["spacing_x_mm", "spacing_y_mm"]].to_numpy()
-    u, v = u * scale, v * scale
-    angle = np.degrees(np.arctan2(np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]), np.abs((u * v).sum(axis=1))))
-    return pd.Series(crosses), pd.Series(90 - angle <= PERPENDICULAR_TOLERANCE_DEG)
+        shortfall = np.maximum(-shares, shares - 1).max(axis=1).clip(0)
+        scale = lesions[["spacing_x_mm", "spacing_y_mm"]].to_numpy()
+        u, v = u * scale, v * scale
+        across, along = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]), np.abs((u * v).sum(axis=1))
+    return pd.Series(shortfall), pd.Series(np.degrees(np.arctan2(across, along)))
 
 
 def _series_table(

@@ -15,12 +15,12 @@ from pydicom.dataelem import DataElement, RawDataElement
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_series import ImageHeader
 from lesiongraph.mining.marks import ImageRef, SourceObject
+from lesiongraph.mining.rules import SCOUT, SCOUT_WORDS
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 DIRECTORY = "1.2.840.10008.1.3.10"
 MARK_MODALITIES = ("SR", "PR", "RTSTRUCT", "SEG")
-SCOUT_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 
 _FRAME_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _TAGS = [
@@ -170,7 +170,7 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
     """Leave out what is marked CT but holds no HU slice."""
     image_type = values.text(dataset, "ImageType").upper()
     if any(word in image_type for word in SCOUT_WORDS):
-        raise LeftOutError("scout image", uid)
+        raise LeftOutError(SCOUT.reason, uid)
     if sop_class != CT_IMAGE and "ImagePositionPatient" not in dataset:
         raise LeftOutError("not CT (secondary capture)", uid)
     if min(values.whole(dataset, "Rows"), values.whole(dataset, "Columns")) < 1:
@@ -302,7 +302,7 @@ def _enhanced_headers(dataset: Dataset, path: Path, uid: str) -> list[ImageHeade
     """Return one header a frame of an Enhanced CT image (PS3.3 C.7.6.16)."""
     image_type = values.text(dataset, "ImageType").upper()
     if any(word in image_type for word in SCOUT_WORDS):
-        raise LeftOutError("scout image", uid)
+        raise LeftOutError(SCOUT.reason, uid)
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if not frames or len(frames) != values.whole(dataset, "NumberOfFrames", 1):

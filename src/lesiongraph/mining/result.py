@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
+from lesiongraph.mining import rules
 
 AGAIN = "the same mark again"
-REPLACED = "replaced by a later version of its report"
+REPLACED = rules.REPLACED.reason
 
 
 def _empty(schema: dict[str, str]) -> pd.DataFrame:
