@@ -95,6 +95,8 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise TableSchemaError(path, "a comma-separated table in UTF-8", str(error)) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus field for row names
+        raise TableSchemaError(path, f"rows of {table.shape[1]} fields, as the header's", "longer rows")
     table.columns = table.columns.str.strip()
     missing = [name for name in _ESSENTIAL if name not in table.columns]
     if missing:
