@@ -146,6 +146,8 @@ def landmarks_frame(landmarks: Iterable[tuple[Landmark, str]]) -> pd.DataFrame:
 def rejected_object(origin: SourceObject, cause: BaseException) -> Row:
     """Return the one row of an object that cannot be read."""
     what = " ".join(str(cause).split())[:120] or type(cause).__name__
+    if isinstance(cause, RecursionError):
+        what = "nested too deeply"
     mark = RejectedMark(
         reason=f"unreadable object: {what}",
         source={"PR": "GSPS"}.get(origin.modality, origin.modality),

@@ -92,7 +92,7 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     if not path.is_file():
         raise SourceNotFoundError(path, "the table of a DeepLesion release")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", usecols=_is_known)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise TableSchemaError(path, "a comma-separated table in UTF-8", str(error)) from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus field for row names
@@ -100,11 +100,15 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     table.columns = table.columns.str.strip()
     missing = [name for name in _ESSENTIAL if name not in table.columns]
     if missing:
-        raise TableSchemaError(
-            path, f"DeepLesion's columns {', '.join(missing)}", f"columns {', '.join(table.columns)}"
-        )
+        found = f"of DeepLesion's columns {', '.join(table.columns) or 'none'}"
+        raise TableSchemaError(path, f"DeepLesion's columns {', '.join(missing)}", found)
     absent = [name for name in _OPTIONAL if name not in table.columns]
     return table.assign(**dict.fromkeys(absent, "")), absent
+
+
+def _is_known(column: object) -> bool:
+    """Whether a column is one of DeepLesion's: others are not read."""
+    return str(column).strip() in (*_ESSENTIAL, *_OPTIONAL)
 
 
 def _numbers(texts: pd.Series, count: int) -> np.ndarray:  # (N, count)

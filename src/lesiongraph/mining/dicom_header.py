@@ -14,6 +14,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_series import ImageHeader
+from lesiongraph.mining.limits import TooLargeError, check_inflated, check_sides
 from lesiongraph.mining.marks import ImageRef, SourceObject
 from lesiongraph.mining.rules import SCOUT, SCOUT_WORDS
 
@@ -89,6 +90,10 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
         return _classify(path, masks)
     except LeftOutError:
         raise
+    except TooLargeError as cause:
+        raise LeftOutError(f"too large ({cause})") from cause
+    except RecursionError as cause:
+        raise LeftOutError("nested too deeply") from cause
     except Exception as cause:  # pydicom raises many kinds on a damaged header
         raise LeftOutError("unreadable header") from cause
 
@@ -124,6 +129,7 @@ def read_object(path: Path) -> Dataset:
     EOFError
         If the file is cut: pydicom reads a cut file without complaint and gives the part that is there.
     """
+    check_inflated(path)
     dataset = pydicom.dcmread(path, force=True)
     if not dataset:
         raise EOFError("truncated file")
@@ -147,6 +153,7 @@ def _read(path: Path, tags: list[str]) -> tuple[Dataset, int]:
         # Old archives hold files without preamble: they begin with group 0002 or 0008.
         if bare and start[:2] not in (b"\x08\x00", b"\x02\x00"):
             raise LeftOutError("empty file" if not start else "not DICOM")
+        check_inflated(path)
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(tags))
         return dataset, file.tell()
 
@@ -175,6 +182,7 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
         raise LeftOutError("not CT (secondary capture)", uid)
     if min(values.whole(dataset, "Rows"), values.whole(dataset, "Columns")) < 1:
         raise LeftOutError("unreadable header", uid)
+    _check_sides(dataset, uid)
     if values.whole(dataset, "SamplesPerPixel", 1) != 1:
         raise LeftOutError("not CT (colour image)", uid)
     if values.whole(dataset, "NumberOfFrames", 1) > 1:
@@ -188,6 +196,13 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
         raise LeftOutError("not in HU (no rescale intercept)", uid)
     if values.text(dataset, "RescaleType") not in ("", "HU", "US", "HU_MOD"):
         raise LeftOutError("not in HU (rescale type)", uid)
+
+
+def _check_sides(dataset: Dataset, uid: str) -> None:
+    try:
+        check_sides(values.whole(dataset, "Columns"), values.whole(dataset, "Rows"))
+    except TooLargeError as cause:
+        raise LeftOutError(f"too large ({cause})", uid) from cause
 
 
 def _check_length(dataset: Dataset, path: Path, uid: str, header_bytes: int) -> None:
@@ -303,6 +318,7 @@ def _enhanced_headers(dataset: Dataset, path: Path, uid: str) -> list[ImageHeade
     image_type = values.text(dataset, "ImageType").upper()
     if any(word in image_type for word in SCOUT_WORDS):
         raise LeftOutError(SCOUT.reason, uid)
+    _check_sides(dataset, uid)
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if not frames or len(frames) != values.whole(dataset, "NumberOfFrames", 1):
