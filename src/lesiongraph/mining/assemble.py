@@ -148,6 +148,8 @@ def rejected_object(origin: SourceObject, cause: BaseException) -> Row:
     what = " ".join(str(cause).split())[:120] or type(cause).__name__
     if isinstance(cause, RecursionError):
         what = "nested too deeply"
+    elif isinstance(cause, (AttributeError, TypeError, LookupError)):
+        what = f"a value of the wrong kind ({what})"
     mark = RejectedMark(
         reason=f"unreadable object: {what}",
         source={"PR": "GSPS"}.get(origin.modality, origin.modality),

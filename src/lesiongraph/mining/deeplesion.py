@@ -7,7 +7,9 @@ only: a series may be disjoint pieces, whose gaps `position_mm` tells. The slice
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ TABLE_NAME = "DL_info.csv"
 IMAGES_NAME = "Images_png"
 BOX_TOLERANCE_PX = 0.05  # ours: the official table rounds to 6 digits; its boxes agree within 0.0003 px
 SIZE_MAX_PX = 65535  # DICOM holds rows and columns in 16 bits
+COLUMNS_MAX = 1000  # ours: the release has 18
+FOUND_MAX = 500  # characters of an error that come from the table
 INTERVAL_MAX_MM = 30.0  # ours: no CT is read at a larger interval; such a value is wrong
 _ESSENTIAL = ("File_name", "Measurement_coordinates", "Spacing_mm_px_", "Image_size")
 _OPTIONAL = (
@@ -91,24 +95,37 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return the table as text, with absent optional columns empty, and the names of those."""
     if not path.is_file():
         raise SourceNotFoundError(path, "the table of a DeepLesion release")
+    _check_width(path)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", usecols=_is_known)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise TableSchemaError(path, "a comma-separated table in UTF-8", str(error)) from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes a surplus field for row names
-        raise TableSchemaError(path, f"rows of {table.shape[1]} fields, as the header's", "longer rows")
     table.columns = table.columns.str.strip()
     missing = [name for name in _ESSENTIAL if name not in table.columns]
     if missing:
-        found = f"of DeepLesion's columns {', '.join(table.columns) or 'none'}"
+        found = f"columns {', '.join(table.columns)}"[:FOUND_MAX]
         raise TableSchemaError(path, f"DeepLesion's columns {', '.join(missing)}", found)
     absent = [name for name in _OPTIONAL if name not in table.columns]
     return table.assign(**dict.fromkeys(absent, "")), absent
 
 
-def _is_known(column: object) -> bool:
-    """Whether a column is one of DeepLesion's: others are not read."""
-    return str(column).strip() in (*_ESSENTIAL, *_OPTIONAL)
+def _check_width(path: Path) -> None:
+    """Check that the first row is no longer than the header: pandas would take the surplus for row names.
+
+    Raises
+    ------
+    TableSchemaError
+        If it is, or the header has more than COLUMNS_MAX columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            widths = [len(row) for row in islice(filter(None, csv.reader(handle)), 2)]
+    except (csv.Error, ValueError) as error:  # encoding errors are ValueErrors
+        raise TableSchemaError(path, "a comma-separated table in UTF-8", str(error)) from error
+    if widths and widths[0] > COLUMNS_MAX:
+        raise TableSchemaError(path, f"at most {COLUMNS_MAX} columns", f"{widths[0]}")
+    if len(widths) == 2 and widths[1] > widths[0]:
+        raise TableSchemaError(path, f"rows of {widths[0]} fields, as the header's", f"one of {widths[1]}")
 
 
 def _numbers(texts: pd.Series, count: int) -> np.ndarray:  # (N, count)

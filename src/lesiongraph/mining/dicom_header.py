@@ -14,7 +14,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_series import ImageHeader
-from lesiongraph.mining.limits import TooLargeError, check_inflated, check_sides
+from lesiongraph.mining.limits import OwnBytesFile, TooLargeError, check_inflated, check_sides
 from lesiongraph.mining.marks import ImageRef, SourceObject
 from lesiongraph.mining.rules import SCOUT, SCOUT_WORDS
 
@@ -130,7 +130,8 @@ def read_object(path: Path) -> Dataset:
         If the file is cut: pydicom reads a cut file without complaint and gives the part that is there.
     """
     check_inflated(path)
-    dataset = pydicom.dcmread(path, force=True)
+    with OwnBytesFile(path) as file:
+        dataset = pydicom.dcmread(file, force=True)
     if not dataset:
         raise EOFError("truncated file")
     last: object = dataset.get_item(max(dataset.keys()))
@@ -146,7 +147,7 @@ def read_object(path: Path) -> Dataset:
 
 def _read(path: Path, tags: list[str]) -> tuple[Dataset, int]:
     """Return the header's attributes and how many bytes precede the pixels."""
-    with path.open("rb") as file:
+    with OwnBytesFile(path) as file:
         start = file.read(132)
         file.seek(0)
         bare = start[128:132] != b"DICM"
@@ -237,7 +238,8 @@ def _ends_whole(path: Path, size: int) -> bool:
 def _reads_whole(path: Path) -> bool:
     """Whether the file can be parsed to its end: something may follow the pixels."""
     try:
-        return "PixelData" in pydicom.dcmread(path)
+        with OwnBytesFile(path) as file:
+            return "PixelData" in pydicom.dcmread(file)
     except Exception:  # whatever pydicom raises: the file is cut
         return False
 

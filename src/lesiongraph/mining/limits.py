@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -21,6 +23,20 @@ _J2K_SIZE = b"\xff\x4f\xff\x51"  # SOC, SIZ: ISO/IEC 15444-1 A.5.1
 _JPEG_START = b"\xff\xd8"
 # SOF markers of JPEG (ISO/IEC 10918-1 B.2.2) and JPEG-LS (ISO/IEC 14495-1 C.2.2): not DHT, JPG, DAC
 _FRAME_MARKERS = (*(m for m in range(0xC0, 0xD0) if m not in (0xC4, 0xC8, 0xCC)), 0xF7)
+
+
+class OwnBytesFile(io.BufferedReader):
+    """A file that gives no more than it has: Python sets memory aside for all that is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return up to `size` bytes."""
+        if size is not None and size > _CHUNK_BYTES:
+            size = min(size, max(0, self._size - self.tell()))
+        return super().read(size)
 
 
 class TooLargeError(ValueError):

@@ -17,7 +17,7 @@ from pydicom.pixels.utils import pixel_array
 from lesiongraph.errors import NotCtError, UnreadableImageError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.deeplesion_images import open_png
-from lesiongraph.mining.limits import check_frame, check_inflated
+from lesiongraph.mining.limits import OwnBytesFile, check_frame, check_inflated
 from lesiongraph.mining.nifti import open_nifti
 
 AIR_HU = -1024
@@ -103,7 +103,8 @@ def read_hu(path: Path, frame: int = 0) -> np.ndarray:
             # A decoder that met less data than announced only warns, and fills up with noise.
             warnings.filterwarnings("error", message=".*(missing|less than expected|truncat|corrupt).*")
             check_inflated(path)
-            dataset = pydicom.dcmread(path)
+            with OwnBytesFile(path) as file:
+                dataset = pydicom.dcmread(file)
             check_frame(dataset, frame)
             stored = pixel_array(dataset, index=frame)
     except Exception as cause:  # decoders raise every kind of error on damaged data
