@@ -1,6 +1,5 @@
 """The report's section on rejected marks: every rule counted, examples drawn, acceptance by hand seen."""
 
-import pandas as pd
 import pytest
 from test_report import make_workspace
 
@@ -39,17 +38,10 @@ def test_every_rule_is_counted_and_shown(context):
     section = rejected_marks(context)
     table = section.tables[0].rows.set_index("rule")
     assert list(table.index) == [*(rule.name for rule in rules.RULES), "none"]
-    shown = {
-        "off the body",
-        "axes that do not cross",
-        "impossible length",
-        "duplicate of another object",
-        "none",
-    }
+    apart = "axes that do not cross"
+    shown = {"off the body", apart, "impossible length", "duplicate of another object", "none"}
     assert set(table.index[table.rejected > 0]) == shown
-    assert table["remarked on"].to_dict() == {
-        name: int(name == "axes that do not cross") for name in table.index
-    }
+    assert table["remarked on"].to_dict() == {name: int(name == apart) for name in table.index}
     assert len(section.figures) == len(REASONS)
     assert ("accepted by hand", "1") in section.facts
     assert any(rules.OFF_BODY.explanation in picture.caption for picture in section.figures)
@@ -58,11 +50,5 @@ def test_every_rule_is_counted_and_shown(context):
 def test_a_mark_accepted_by_hand_says_so_in_its_picture(context):
     row = context.kept[context.kept["flags"] != ""].iloc[0]
     assert context.mark_on_slice(row, "").badge == "accepted by hand"
-    said = [
-        text.get_text()
-        for figure in marks_on_slices(context).figures
-        for axes in figure.figure.axes
-        for text in axes.texts
-    ]
-    assert said.count("accepted by hand") == 1
-    assert isinstance(context.kept, pd.DataFrame)
+    axes = [axes for picture in marks_on_slices(context).figures for axes in picture.figure.axes]
+    assert [text.get_text() for one in axes for text in one.texts].count("accepted by hand") == 1

@@ -21,6 +21,7 @@ _ALL_UP_TO = 80  # a small catalogue is shown whole
 _REJECTED_A_REASON = 3
 _REJECTED_A_RULE = 6
 _REASONS = 60
+_UNRULED = "image or object not found or unreadable, or no pair of axes"
 _REJECTED_ROWS = 200
 _LEGEND = (
     "Left the whole slice, right the mark close up with a ruler in mm: long axis red, short axis yellow, "
@@ -63,11 +64,15 @@ def rejected_marks(context: ReportContext) -> Section:
     by_hand = _carries(lesions["flags"], rules.ACCEPTED_BY_HAND)
     if by_hand.any():
         facts.append(("accepted by hand", str(int(by_hand.sum()))))
-    section = Section("", "No mark was rejected.", facts=facts, tables=[_rule_table(lesions)])
+    section = Section("", "No mark was rejected.", facts=facts, tables=[_rule_table(lesions), _why_table()])
     if not len(rejected):
         return section
     reasons = (
-        rejected.assign(image=rejected.slice_index >= 0)
+        rejected.assign(
+            image=rejected.slice_index >= 0,
+            # each names another mark; the rows below say which
+            reason=rejected.reason.where(~rejected.reason.map(rules.DUPLICATE.rejected), rules.DUPLICATE.name),
+        )
         .groupby(["source", "reason"]).agg(marks=("lesion_id", "size"), with_image=("image", "sum"))
         .reset_index().sort_values("marks", ascending=False)
         .rename(columns={"with_image": "of these with an image"})
@@ -97,16 +102,18 @@ def _rule_table(lesions: pd.DataFrame) -> Table:
             "rejected": int((rejected & lesions.reason.map(rule.rejected)).sum()),
             "remarked on": int((~rejected & _carries(lesions["flags"], *rule.flags)).sum()),
             "when": "; ".join(rule.limits),
-            "why": rule.explanation,
         }
         for rule in rules.RULES
     ]
     unruled = rejected & lesions.reason.map(lambda reason: rules.rule_of(reason) is None)
-    why = "Its image or object was not found or is unreadable, or it is no pair of axes."
-    rows.append({"rule": "none", "rejected": int(unruled.sum()), "remarked on": 0, "when": "", "why": why})
-    return Table(
-        "Rules: how many marks each rejects, and how many it lets stand with a remark", pd.DataFrame(rows)
-    )
+    rows.append({"rule": "none", "rejected": int(unruled.sum()), "remarked on": 0, "when": _UNRULED})
+    caption = "Rules: how many marks each rejects, and how many it lets stand with a remark"
+    return Table(caption, pd.DataFrame(rows))
+
+
+def _why_table() -> Table:
+    rows = [{"rule": rule.name, "why": rule.explanation} for rule in rules.RULES]
+    return Table("Why each rule", pd.DataFrame(rows), folded=True)
 
 
 def _carries(flags: pd.Series[str], *wanted: str) -> pd.Series[bool]:
@@ -123,7 +130,7 @@ def _show_rejected(context: ReportContext, rejected: pd.DataFrame, section: Sect
         marks = _drawable(context, chosen, failures, show_reason=True)
         if marks:
             why = next((rule.explanation for rule in rules.RULES if rule.name == name), "")
-            caption = f"Rejected, {name}: {len(marks)} of {len(rows)}. {why} {_LEGEND}"
+            caption = f"Rejected, {name}: {len(marks)} of {len(rows)}. {why} {_LEGEND if not section.figures else ''}"
             alt = f"{len(marks)} CT slices, each with a mark rejected by the rule: {name}"
             section.figures.append(Picture(caption, marks_figure(marks), alt))
     causes = [f"{count} × {cause}" for cause, count in failures.items()]
