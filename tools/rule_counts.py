@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, REJECTED
-from lesiongraph.mining import rules
+from lesiongraph.mining import duplicates, rules
 from lesiongraph.pipeline.catalogue import catalogue_table
 from lesiongraph.workspace import Workspace
 
@@ -33,6 +33,15 @@ def main(named: list[str]) -> None:
     print(" | ".join(f"{unruled(table)} / –" for table in catalogues.values()), "|")
     print("| rows, of these kept | ", end="")
     print(" | ".join(f"{len(t)}, {(t.status == KEPT).sum()}" for t in catalogues.values()), "|")
+    print("| two objects of one kind within 1 px | ", end="")
+    print(" | ".join(str(near(t)) for t in catalogues.values()), "|")
+
+
+def near(lesions: pd.DataFrame) -> int:
+    """Kept marks that one tolerance for objects of all kinds would reject as duplicates."""
+    duplicates.COPY_PX = rules.DUPLICATE_PX
+    judged = duplicates.reject_duplicates(lesions.assign(tracking_uid=""))
+    return int(((judged.status == REJECTED) & (lesions.status == KEPT)).sum())
 
 
 def rejections(rule: rules.Rule, lesions: pd.DataFrame) -> int:

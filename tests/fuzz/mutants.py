@@ -25,10 +25,7 @@ def fuzz(cases: int) -> settings:
     )
 
 
-VRS = [
-    vr.encode()
-    for vr in "AE AS AT CS DA DS DT FD FL IS LO LT OB OF OW PN SH SL SQ SS ST TM UC UI UL UN US UT ZZ".split()
-]
+VRS = (b"AE AS AT CS DA DS DT FD FL IS LO LT OB OF OW PN SH SL SQ SS ST TM UC UI UL UN US UT ZZ").split(b" ")
 _FLOATS = [0.0, -1.0, 0.5, 1.0, 7.25, 1e6, 3.4e38, -3.4e38, float("nan"), float("inf"), float("-inf")]
 _TEXTS = [
     b"", b"\0\0", b" ", b"NaN ", b"inf ", b"-1", b"0", b"1e400 ", b"999999999999999999999999", b"1\\2\\3 ",

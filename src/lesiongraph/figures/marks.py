@@ -142,6 +142,8 @@ def _close_up(axes: Axes, mark: MarkOnSlice) -> None:
 def _ruler(axes: Axes, half: float, unit: str) -> None:
     """Count tens along the lower and the left edge, from the lower left corner."""
     step = 10 if half <= 30 else 20 if half <= 70 else 50
+    if half > 250:  # longer than any lesion: a mark that was rejected
+        step = 200 * math.ceil(half / 1000)
     counts = np.arange(0, 2 * half + 1e-6, step)
     names = [f"{count:.0f}" for count in counts]
     axes.set_xticks(counts - half, [*names[:-1], f"{names[-1]} {unit}"], fontsize=6)

@@ -70,8 +70,8 @@ def rejected_marks(context: ReportContext) -> Section:
     reasons = (
         rejected.assign(
             image=rejected.slice_index >= 0,
-            # each names another mark; the rows below say which
-            reason=rejected.reason.where(~rejected.reason.map(rules.DUPLICATE.rejected), rules.DUPLICATE.name),
+            # each names another mark: the rows say which
+            reason=rejected.reason.mask(rejected.reason.map(rules.DUPLICATE.rejected), rules.DUPLICATE.name),
         )
         .groupby(["source", "reason"]).agg(marks=("lesion_id", "size"), with_image=("image", "sum"))
         .reset_index().sort_values("marks", ascending=False)
@@ -79,8 +79,8 @@ def rejected_marks(context: ReportContext) -> Section:
     )  # fmt: skip
     columns = ["lesion_id", "patient_id", "study_date", "source", "source_item", "reason"]
     section.text = (
-        "Rejected marks stay in the catalogue with their reason and take part in nothing; a person may accept "
-        "one by hand. Where a mark's slice is known, examples show what was drawn: judge the rule by them."
+        "Rejected marks stay in the catalogue with their reason and take part in nothing; a person may "
+        "accept one by hand. Where a mark's slice is known, examples show what was drawn: judge the rule by them."
     )
     section.tables += [
         Table(f"Reasons ({min(_REASONS, len(reasons))} of {len(reasons)})", reasons.head(_REASONS)),
@@ -130,7 +130,9 @@ def _show_rejected(context: ReportContext, rejected: pd.DataFrame, section: Sect
         marks = _drawable(context, chosen, failures, show_reason=True)
         if marks:
             why = next((rule.explanation for rule in rules.RULES if rule.name == name), "")
-            caption = f"Rejected, {name}: {len(marks)} of {len(rows)}. {why} {_LEGEND if not section.figures else ''}"
+            caption = f"Rejected, {name}: {len(marks)} of {len(rows)}. {why}"
+            if not section.figures:
+                caption = f"{caption} {_LEGEND}"
             alt = f"{len(marks)} CT slices, each with a mark rejected by the rule: {name}"
             section.figures.append(Picture(caption, marks_figure(marks), alt))
     causes = [f"{count} × {cause}" for cause, count in failures.items()]
