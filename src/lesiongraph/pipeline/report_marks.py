@@ -80,7 +80,7 @@ def rejected_marks(context: ReportContext) -> Section:
     columns = ["lesion_id", "patient_id", "study_date", "source", "source_item", "reason"]
     section.text = (
         "Rejected marks stay in the catalogue with their reason and take part in nothing; a person may "
-        "accept one by hand. Where a mark's slice is known, examples show what was drawn: judge the rule by them."
+        "accept one by hand. Where a mark's slice is known, examples show what was drawn, to judge the rule."
     )
     section.tables += [
         Table(f"Reasons ({min(_REASONS, len(reasons))} of {len(reasons)})", reasons.head(_REASONS)),
