@@ -189,21 +189,22 @@ def bidirectional(
     short: Sequence[float],
     extra: Sequence[Dataset] = (),
     codes: tuple[tuple[str, ...], tuple[str, ...]] = (LONG, SHORT),
+    pixel_mm: tuple[float, float] = (0.8, 0.5),
 ) -> Dataset:
-    """Return a TID 1501 group with both axes, in DICOM image coordinates."""
+    """Return a TID 1501 group with both axes, in DICOM image coordinates; `pixel_mm` as in `ct_slice`."""
     return group(
         [
             *extra,
-            num(codes[0], _length_mm(long), [scoord("POLYLINE", long, image_item(sop_uid))]),
-            num(codes[1], _length_mm(short), [scoord("POLYLINE", short, image_item(sop_uid))]),
+            num(codes[0], _length_mm(long, pixel_mm), [scoord("POLYLINE", long, image_item(sop_uid))]),
+            num(codes[1], _length_mm(short, pixel_mm), [scoord("POLYLINE", short, image_item(sop_uid))]),
         ]
     )
 
 
-def _length_mm(points: Sequence[float]) -> float:
-    """Return the length of a line on the pixels of `ct_slice`, 0.8 mm wide and 0.5 mm high."""
+def _length_mm(points: Sequence[float], pixel_mm: tuple[float, float]) -> float:
+    """Return the length of a line on pixels of that width and height."""
     x0, y0, x1, y1 = points
-    return math.hypot((x1 - x0) * 0.8, (y1 - y0) * 0.5)
+    return math.hypot((x1 - x0) * pixel_mm[0], (y1 - y0) * pixel_mm[1])
 
 
 def sr_document(groups: Sequence[Dataset], name: str = "sr") -> FileDataset:

@@ -130,6 +130,9 @@ def test_long_and_short_are_judged_in_mm(images, tmp_path: Path) -> None:
         (LONG_POINTS, (20.5, 5.5, 20.6, 5.5), "zero length"),
         ((10.5, 10.5, 60.5, 10.5), SHORT_POINTS, "outside the image"),
         ((10.5, 10.5, 30.5, 10.5), (20.5, -2.0, 20.5, 15.5), "outside the image"),
+        (LONG_POINTS, (14.5, 5.5, 26.5, 15.5), "axes not across each other"),  # 28° in mm
+        (LONG_POINTS, (20.5, 15.5, 20.5, 24.5), "axes lie apart"),  # by 5 px, more than half of 9
+        ((10.5, 10.5, 11.6, 10.5), (11, 10.1, 11, 11), "impossible length (under 1 mm)"),
     ],
 )
 def test_impossible_axes_are_rejected(images, tmp_path: Path, long, short, reason: str) -> None:
@@ -145,7 +148,7 @@ def test_impossible_axes_are_rejected(images, tmp_path: Path, long, short, reaso
     ("short", "flags"),
     [
         ((20.5, 12.5, 20.5, 20.5), ("axes do not cross",)),
-        ((14.5, 5.5, 26.5, 15.5), ("axes not perpendicular",)),
+        ((18.5, 5.5, 22.5, 15.5), ("axes not perpendicular",)),  # 57° in mm
         ((20.5, 11.0, 20.5, 20.5), ()),  # ends half a pixel short of the long axis
     ],
 )

@@ -21,7 +21,12 @@ def hospital(folder, centre_x: float) -> None:
     ds = ct_slice(0, stored=np.where(body, 1064, 24).astype(np.uint16), PixelSpacing=[SPACING_MM, SPACING_MM])
     save(ds, folder / "ct")
     marks = [
-        bidirectional(str(ds.SOPInstanceUID), (x - 2, y, x + 2, y), (x, y - 1, x, y + 1))
+        bidirectional(
+            str(ds.SOPInstanceUID),
+            (x - 2, y, x + 2, y),
+            (x, y - 1, x, y + 1),
+            pixel_mm=(SPACING_MM, SPACING_MM),
+        )
         for x, y in ((20.5, 32.5), (60.5, 5.5))
     ]
     save(sr_document(marks, name=uid("report")), folder / "sr")

@@ -135,10 +135,16 @@ def write_csv(rows: pd.DataFrame, csv: Path) -> None:
     csv.parent.mkdir(parents=True, exist_ok=True)
     part = csv.with_name(csv.name + ".part")
     try:
-        rows.to_csv(part, index=False)
+        _harmless(rows).to_csv(part, index=False)
         part.replace(csv)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _harmless(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before text that a spreadsheet would run as a formula (OWASP)."""
+    text = rows.select_dtypes(include=["object", "string"])
+    return rows.assign(**{name: text[name].replace(r"^(?=[=@\t\r])", "'", regex=True) for name in text})
 
 
 def write_text(text: str, path: Path) -> None:

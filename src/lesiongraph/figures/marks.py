@@ -32,6 +32,7 @@ _RULER_IN = 0.22
 _HEAD_IN = 0.2
 _FOOT_IN = 0.56
 _SMALLEST_ZOOM_MM = 40.0
+BADGE_COLOUR = "#F0E442"
 _AXIS_COLOURS = (LONG_AXIS_COLOUR, SHORT_AXIS_COLOUR)
 
 
@@ -46,6 +47,7 @@ class MarkOnSlice:
     subtitle: str = ""  # up to two lines
     spacing_mm: tuple[float, float] = (math.nan, math.nan)  # y, x; NaN unknown
     lesion_type: str = ""
+    badge: str = ""  # what sets the mark apart, written into the picture
 
 
 @in_house_style
@@ -100,6 +102,8 @@ def _whole(axes: Axes, mark: MarkOnSlice) -> None:
         "path_effects": [withStroke(linewidth=1.4, foreground="black")],
     }  # fmt: skip
     axes.text(0.02, 0.98, window, va="top", **style)
+    if mark.badge:
+        axes.text(0.98, 0.02, mark.badge, ha="right", va="bottom", **{**style, "color": BADGE_COLOUR})
     for x, side in ((0.02, "R"), (0.95, "L")):
         axes.text(x, 0.5, side, va="center", **style)
     axes.set_anchor("N")
@@ -138,6 +142,8 @@ def _close_up(axes: Axes, mark: MarkOnSlice) -> None:
 def _ruler(axes: Axes, half: float, unit: str) -> None:
     """Count tens along the lower and the left edge, from the lower left corner."""
     step = 10 if half <= 30 else 20 if half <= 70 else 50
+    if half > 250:  # longer than any lesion: a mark that was rejected
+        step = 200 * math.ceil(half / 1000)
     counts = np.arange(0, 2 * half + 1e-6, step)
     names = [f"{count:.0f}" for count in counts]
     axes.set_xticks(counts - half, [*names[:-1], f"{names[-1]} {unit}"], fontsize=6)

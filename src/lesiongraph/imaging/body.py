@@ -18,6 +18,7 @@ from scipy import ndimage
 from lesiongraph.imaging.pockets import fill_body
 from lesiongraph.imaging.view import CoarseView, Mask, coarse_view
 from lesiongraph.lesion import BoundingBox
+from lesiongraph.mining.rules import ON_BODY_FRACTION
 
 FLAG_NO_BODY = "no body found"
 FLAG_CUT = "cut by the field of view"
@@ -31,7 +32,6 @@ SLAT_LENGTHS = 3.5  # times as long as thick
 COMPARABLE = 0.4  # a second thigh has about the area of the first; an arm, a tenth of the trunk's
 ALIKE = 0.5  # two arms of one patient have areas within a factor of two
 CUT_MM = 20.0  # this much body on the image's edge means that the field of view cuts it
-ON_BODY_FRACTION = 0.25  # a mark is on the body when this share of its box's core is
 
 
 @dataclass(frozen=True)

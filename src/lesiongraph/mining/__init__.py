@@ -1,7 +1,9 @@
 """Takes DICOM folders, DeepLesion releases, image + mask CSVs; gives catalogue tables and pixels (Sec. 3)."""
 
+from lesiongraph.mining import rules
 from lesiongraph.mining.deeplesion_images import hu_from_8bit
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
+from lesiongraph.mining.duplicates import reject_duplicates
 from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.readers import SliceReader, open_series
 from lesiongraph.mining.result import MiningResult, merge_results
@@ -19,4 +21,6 @@ __all__ = [
     "mine_sources",
     "open_loose",
     "open_series",
+    "reject_duplicates",
+    "rules",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform, empty_row
+from lesiongraph.mining import rules
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.dicom_values import short_hash
@@ -15,7 +16,7 @@ from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark
 from lesiongraph.mining.own_reports import OWN_REPORT
 
 Row = dict[str, object]
-SPACING_UNKNOWN = "pixel spacing unknown"
+SPACING_UNKNOWN = rules.NO_SPACING.reason
 
 
 def lesion_id(key: str, item: str) -> str:
@@ -148,6 +149,10 @@ def landmarks_frame(landmarks: Iterable[tuple[Landmark, str]]) -> pd.DataFrame:
 def rejected_object(origin: SourceObject, cause: BaseException) -> Row:
     """Return the one row of an object that cannot be read."""
     what = " ".join(str(cause).split())[:120] or type(cause).__name__
+    if isinstance(cause, RecursionError):
+        what = "nested too deeply"
+    elif isinstance(cause, (AttributeError, TypeError, LookupError)):
+        what = f"a value of the wrong kind ({what})"
     mark = RejectedMark(
         reason=f"unreadable object: {what}",
         source={"PR": "GSPS"}.get(origin.modality, origin.modality),

@@ -7,7 +7,9 @@ only: a series may be disjoint pieces, whose gaps `position_mm` tells. The slice
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,10 @@ import pandas as pd
 
 from lesiongraph.errors import SourceNotFoundError, TableSchemaError
 from lesiongraph.lesion import KEPT, LESION_TYPES, LESIONS, REJECTED, SERIES, SLICES, conform
+from lesiongraph.mining import rules
 from lesiongraph.mining.deeplesion_images import eight_bit_flag, list_slices, open_png, png_header
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
-from lesiongraph.mining.marks import (
-    BOX_PADDING_PX,
-    CROSSING_TOLERANCE,
-    PERPENDICULAR_TOLERANCE_DEG,
-    ZERO_LENGTH_PX,
-)
+from lesiongraph.mining.marks import BOX_PADDING_PX
 from lesiongraph.mining.result import MiningResult
 
 __all__ = ["mine_deeplesion", "open_png"]
@@ -31,6 +29,8 @@ TABLE_NAME = "DL_info.csv"
 IMAGES_NAME = "Images_png"
 BOX_TOLERANCE_PX = 0.05  # ours: the official table rounds to 6 digits; its boxes agree within 0.0003 px
 SIZE_MAX_PX = 65535  # DICOM holds rows and columns in 16 bits
+COLUMNS_MAX = 1000  # ours: the release has 18
+FOUND_MAX = 500  # characters of an error that come from the table
 INTERVAL_MAX_MM = 30.0  # ours: no CT is read at a larger interval; such a value is wrong
 _ESSENTIAL = ("File_name", "Measurement_coordinates", "Spacing_mm_px_", "Image_size")
 _OPTIONAL = (
@@ -95,6 +95,7 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """Return the table as text, with absent optional columns empty, and the names of those."""
     if not path.is_file():
         raise SourceNotFoundError(path, "the table of a DeepLesion release")
+    _check_width(path)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
@@ -102,11 +103,29 @@ def _read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     table.columns = table.columns.str.strip()
     missing = [name for name in _ESSENTIAL if name not in table.columns]
     if missing:
-        raise TableSchemaError(
-            path, f"DeepLesion's columns {', '.join(missing)}", f"columns {', '.join(table.columns)}"
-        )
+        found = f"columns {', '.join(table.columns)}"[:FOUND_MAX]
+        raise TableSchemaError(path, f"DeepLesion's columns {', '.join(missing)}", found)
     absent = [name for name in _OPTIONAL if name not in table.columns]
     return table.assign(**dict.fromkeys(absent, "")), absent
+
+
+def _check_width(path: Path) -> None:
+    """Check that the first row is no longer than the header: pandas would take the surplus for row names.
+
+    Raises
+    ------
+    TableSchemaError
+        If it is, or the header has more than COLUMNS_MAX columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            widths = [len(row) for row in islice(filter(None, csv.reader(handle)), 2)]
+    except (csv.Error, ValueError) as error:  # encoding errors are ValueErrors
+        raise TableSchemaError(path, "a comma-separated table in UTF-8", str(error)) from error
+    if widths and widths[0] > COLUMNS_MAX:
+        raise TableSchemaError(path, f"at most {COLUMNS_MAX} columns", f"{widths[0]}")
+    if len(widths) == 2 and widths[1] > widths[0]:
+        raise TableSchemaError(path, f"rows of {widths[0]} fields, as the header's", f"one of {widths[1]}")
 
 
 def _numbers(texts: pd.Series, count: int) -> np.ndarray:  # (N, count)
@@ -162,6 +181,7 @@ def _read_rows(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         patient_age=age.where(age > 0),  # 0 stands for missing
         _number=pd.to_numeric(parts[4]).fillna(-1).astype(int),
         _swapped=swapped,
+        _length_fault=rows["long_mm"].map(rules.length_fault),
         _code=code,
     )
 
@@ -207,16 +227,22 @@ def _judge(lesions: pd.DataFrame, table: pd.DataFrame, headers: pd.DataFrame, *,
     tight = lesions[["x0", "y0", "x1", "y1"]] + np.array([1, 1, -1, -1]) * BOX_PADDING_PX
     reasons = [
         (lesions["series_instance_uid"] == "", "file name not understood"),
-        (lesions[list(_AXES)].isna().any(axis=1), "not a number"),
-        (lesions["short_px"] < ZERO_LENGTH_PX, "zero length"),
+        (lesions[list(_AXES)].isna().any(axis=1), rules.NOT_A_NUMBER.reason),
+        (lesions[["long_px", "short_px"]].min(axis=1) < rules.ZERO_LENGTH_PX, rules.ZERO_LENGTH.reason),
         (lesions["spacing_x_mm"].isna() | lesions["spacing_y_mm"].isna(), "pixel spacing not positive"),
     ]
     if with_images:
         reasons += [
             (headers["columns"] < 0, IMAGE_NOT_FOUND),
             (headers["columns"] == 0, "image unreadable"),
-            (~_inside(tight, lesions), "outside the image"),
+            (~_inside(tight, lesions), rules.OFF_IMAGE.reason),
         ]
+    shortfall, angle_deg = _crossing(lesions)
+    reasons += [
+        (angle_deg < rules.LEAST_ANGLE_DEG, rules.ANGLE.reason),
+        (shortfall > rules.APART, rules.NOT_CROSSING.reason),
+        *((lesions["_length_fault"] == fault, fault) for fault in lesions["_length_fault"].unique() if fault),
+    ]
     lesions["reason"] = ""
     for refuted, reason in reversed(reasons):  # the first that holds is the one told
         lesions.loc[refuted, "reason"] = reason
@@ -248,13 +274,13 @@ def _remarks(
     box_off = _worst(lesions[["x0", "y0", "x1", "y1"]].to_numpy() - stated_box)
     axes_off = _worst(lesions[["long_px", "short_px"]].to_numpy() - stated_px)
     location = lesions[["x_stated", "y_stated", "z_stated"]]
-    crosses, perpendicular = _cross(lesions)
+    shortfall, angle_deg = _crossing(lesions)
     sized = lesions["columns"] > 0
     beyond = sized & ~_inside(lesions[["x0", "y0", "x1", "y1"]], lesions)
     return [
-        (lesions["_swapped"], "axes swapped"),
-        (~crosses, "axes do not cross"),
-        (~perpendicular, "axes not perpendicular"),
+        (lesions["_swapped"], rules.SHORT_LONGER.flag),
+        (~(shortfall <= rules.CROSSING_TOLERANCE), rules.NOT_CROSSING.flag),
+        (~(90 - angle_deg <= rules.PERPENDICULAR_TOLERANCE_DEG), rules.ANGLE.flag),
         (box_off > BOX_TOLERANCE_PX, "box differs from stated by " + box_off.round(2).astype(str) + " px"),
         (axes_off > BOX_TOLERANCE_PX, "axes differ from stated by " + axes_off.round(2).astype(str) + " px"),
         (
@@ -275,20 +301,20 @@ def _worst(differences: np.ndarray) -> pd.Series:  # (N, k) px → (N,)
     return pd.Series(np.nan_to_num(np.abs(differences)).max(axis=1, initial=0.0))
 
 
-def _cross(lesions: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return whether each row's axes cross and whether they are perpendicular (see `marks`), vectorised."""
+def _crossing(lesions: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return each row's shortfall and angle in degrees (see `marks`), vectorised; no number: NaN."""
     long_axis, short_axis = lesions[list(_AXES[:4])].to_numpy(), lesions[list(_AXES[4:])].to_numpy()
     u, v = long_axis[:, 2:] - long_axis[:, :2], short_axis[:, 2:] - short_axis[:, :2]
     gap = short_axis[:, :2] - long_axis[:, :2]
     area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shares = np.c_[gap[:, 0] * v[:, 1] - gap[:, 1] * v[:, 0], gap[:, 0] * u[:, 1] - gap[:, 1] * u[:, 0]]
         shares = shares / area[:, None]
-    crosses = ((shares >= -CROSSING_TOLERANCE) & (shares <= 1 + CROSSING_TOLERANCE)).all(axis=1)
-    scale = lesions[["spacing_x_mm", "spacing_y_mm"]].to_numpy()
-    u, v = u * scale, v * scale
-    angle = np.degrees(np.arctan2(np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]), np.abs((u * v).sum(axis=1))))
-    return pd.Series(crosses), pd.Series(90 - angle <= PERPENDICULAR_TOLERANCE_DEG)
+        shortfall = np.maximum(-shares, shares - 1).max(axis=1).clip(0)
+        scale = lesions[["spacing_x_mm", "spacing_y_mm"]].to_numpy()
+        u, v = u * scale, v * scale
+        across, along = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]), np.abs((u * v).sum(axis=1))
+    return pd.Series(shortfall), pd.Series(np.degrees(np.arctan2(across, along)))
 
 
 def _series_table(

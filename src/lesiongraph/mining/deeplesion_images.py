@@ -17,6 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from lesiongraph.errors import NotCtError, UnreadableImageError
+from lesiongraph.mining.limits import SIDE_MAX_PX, check_sides
 
 HU_OFFSET = 32768  # facts: HU = stored uint16 − 32768
 _FLAT_NAME = re.compile(r"(\d{6}_\d{2}_\d{2})_(\d{1,6})\.png")
@@ -60,7 +61,7 @@ def _numbered_files(folder: os.DirEntry[str], counts: Counter[str]) -> list[tupl
 
 
 def png_header(path: str) -> tuple[int, int, int]:
-    """Return (columns, rows, bits a sample) of a greyscale PNG; (0, 0, 0) if not one or cut short.
+    """Return (columns, rows, bits a sample) of a greyscale PNG; (0, 0, 0) if not one, cut short or too large.
 
     Reads 90 bytes, so that a release of 900,000 slices is mined without decoding one; the closing IEND
     chunk is what a truncated file lacks. Source: PNG specification (ISO/IEC 15948), clauses 11.2.2, 11.2.5.
@@ -75,7 +76,8 @@ def png_header(path: str) -> tuple[int, int, int]:
     if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR" or b"IEND" not in tail:
         return 0, 0, 0
     columns, rows, bits, colour = struct.unpack(">IIBB", head[16:26])
-    return (columns, rows, bits) if colour == 0 and bits in (8, 16) else (0, 0, 0)
+    usable = colour == 0 and bits in (8, 16) and max(columns, rows) <= SIDE_MAX_PX
+    return (columns, rows, bits) if usable else (0, 0, 0)
 
 
 def eight_bit_flag(windows: pd.Series) -> str:
@@ -129,8 +131,9 @@ class PngReader:
     def _read_one(self, path: str) -> np.ndarray:
         try:
             with Image.open(path) as image:
+                check_sides(*image.size)
                 mode, stored = image.mode, np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UnreadableImageError(path, str(error)) from error
         if mode in ("I;16", "I;16B", "I"):
             return hu_from_16bit(stored)

@@ -14,13 +14,14 @@ from pydicom.dataelem import DataElement, RawDataElement
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_series import ImageHeader
+from lesiongraph.mining.limits import OwnBytesFile, TooLargeError, check_inflated, check_sides
 from lesiongraph.mining.marks import ImageRef, SourceObject
+from lesiongraph.mining.rules import SCOUT, SCOUT_WORDS
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 DIRECTORY = "1.2.840.10008.1.3.10"
 MARK_MODALITIES = ("SR", "PR", "RTSTRUCT", "SEG")
-SCOUT_WORDS = ("LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 
 FRAME_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 HEADER_KEYWORDS = [
@@ -89,6 +90,10 @@ def read_header(path: Path, *, masks: bool = False) -> list[ImageHeader] | Sourc
         return _classify(path, masks)
     except LeftOutError:
         raise
+    except TooLargeError as cause:
+        raise LeftOutError(f"too large ({cause})") from cause
+    except RecursionError as cause:
+        raise LeftOutError("nested too deeply") from cause
     except Exception as cause:  # pydicom raises many kinds on a damaged header
         raise LeftOutError("unreadable header") from cause
 
@@ -163,7 +168,9 @@ def read_object(path: Path) -> Dataset:
     EOFError
         If the file is cut: pydicom reads a cut file without complaint and gives the part that is there.
     """
-    dataset = pydicom.dcmread(path, force=True)
+    check_inflated(path)
+    with OwnBytesFile(path) as file:
+        dataset = pydicom.dcmread(file, force=True)
     if not dataset:
         raise EOFError("truncated file")
     last: object = dataset.get_item(max(dataset.keys()))
@@ -179,13 +186,14 @@ def read_object(path: Path) -> Dataset:
 
 def _read(path: Path, tags: list[str]) -> tuple[Dataset, int]:
     """Return the header's attributes and how many bytes precede the pixels."""
-    with path.open("rb") as file:
+    with OwnBytesFile(path) as file:
         start = file.read(132)
         file.seek(0)
         bare = start[128:132] != b"DICM"
         # Old archives hold files without preamble: they begin with group 0002 or 0008.
         if bare and start[:2] not in (b"\x08\x00", b"\x02\x00"):
             raise LeftOutError("empty file" if not start else "not DICOM")
+        check_inflated(path)
         dataset = pydicom.dcmread(file, stop_before_pixels=True, force=bare, specific_tags=list(tags))
         return dataset, file.tell()
 
@@ -209,11 +217,12 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
     """Leave out what is marked CT but holds no HU slice."""
     image_type = values.text(dataset, "ImageType").upper()
     if any(word in image_type for word in SCOUT_WORDS):
-        raise LeftOutError("scout image", uid)
+        raise LeftOutError(SCOUT.reason, uid)
     if sop_class != CT_IMAGE and "ImagePositionPatient" not in dataset:
         raise LeftOutError("not CT (secondary capture)", uid)
     if min(values.whole(dataset, "Rows"), values.whole(dataset, "Columns")) < 1:
         raise LeftOutError("unreadable header", uid)
+    _check_sides(dataset, uid)
     if values.whole(dataset, "SamplesPerPixel", 1) != 1:
         raise LeftOutError("not CT (colour image)", uid)
     if values.whole(dataset, "NumberOfFrames", 1) > 1:
@@ -227,6 +236,13 @@ def _check_ct(dataset: Dataset, uid: str, sop_class: str, masks: bool) -> None:
         raise LeftOutError("not in HU (no rescale intercept)", uid)
     if values.text(dataset, "RescaleType") not in ("", "HU", "US", "HU_MOD"):
         raise LeftOutError("not in HU (rescale type)", uid)
+
+
+def _check_sides(dataset: Dataset, uid: str) -> None:
+    try:
+        check_sides(values.whole(dataset, "Columns"), values.whole(dataset, "Rows"))
+    except TooLargeError as cause:
+        raise LeftOutError(f"too large ({cause})", uid) from cause
 
 
 def _check_length(dataset: Dataset, path: Path, uid: str, header_bytes: int) -> None:
@@ -261,7 +277,8 @@ def _ends_whole(path: Path, size: int) -> bool:
 def _reads_whole(path: Path) -> bool:
     """Whether the file can be parsed to its end: something may follow the pixels."""
     try:
-        return "PixelData" in pydicom.dcmread(path)
+        with OwnBytesFile(path) as file:
+            return "PixelData" in pydicom.dcmread(file)
     except Exception:  # whatever pydicom raises: the file is cut
         return False
 
@@ -342,7 +359,8 @@ def _enhanced_headers(dataset: Dataset, path: Path | None, uid: str) -> list[Ima
     """Return one header a frame of an Enhanced CT image (PS3.3 C.7.6.16)."""
     image_type = values.text(dataset, "ImageType").upper()
     if any(word in image_type for word in SCOUT_WORDS):
-        raise LeftOutError("scout image", uid)
+        raise LeftOutError(SCOUT.reason, uid)
+    _check_sides(dataset, uid)
     shared = _first(dataset.get("SharedFunctionalGroupsSequence"))
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if not frames or len(frames) != values.whole(dataset, "NumberOfFrames", 1):

@@ -16,6 +16,7 @@ from lesiongraph.mining.dicom_header import LeftOutError, image_headers, read_he
 from lesiongraph.mining.dicom_series import ImageHeader, ImageSeries, build_series
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.marks import ImageRef, SourceObject
+from lesiongraph.mining.rules import IMAGE_NOT_USABLE
 
 __all__ = ["DicomArchive", "ImageSeries"]
 
@@ -103,7 +104,7 @@ class DicomArchive:
     def why_absent(self, sop_instance_uid: str) -> str:
         """Return why `image` gave None, as the reason of a rejected mark."""
         reason = self.left_out.get(sop_instance_uid)
-        return f"image not usable: {reason}" if reason else IMAGE_NOT_FOUND
+        return f"{IMAGE_NOT_USABLE}{reason}" if reason else IMAGE_NOT_FOUND
 
     def series_in_frame(self, frame_of_reference_uid: str) -> list[ImageSeries]:
         """Return the series of one frame of reference, the one with most images first."""

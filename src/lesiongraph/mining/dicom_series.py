@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lesiongraph.mining.marks import ImageRef
+from lesiongraph.mining.rules import AXIAL_MIN_COSINE, NOT_AXIAL
 
-AXIAL_MIN_COSINE = 0.8  # ours: a gantry tilts up to 30° (cos 0.87); beyond 37° an image is not axial
 SAME_ORIENTATION_COSINE = 0.999  # ours: about 2.5°, rounding in the header is far below
 GAP_FACTOR = 1.5  # ours: a gap of 1.5 usual intervals means that a slice is missing
 SAME_POSITION_MM = 1e-3
@@ -82,7 +82,7 @@ def build_series(headers: Sequence[ImageHeader]) -> tuple[ImageSeries | None, di
         SOP Instance UID → reason, for each image that is not part of the series.
     """
     flags: list[str] = []
-    left_out = {h.image.sop_instance_uid: "not axial" for h in headers if not h.is_axial}
+    left_out = {h.image.sop_instance_uid: NOT_AXIAL.reason for h in headers if not h.is_axial}
     axial = [h for h in headers if h.is_axial]
     if left_out and axial:
         flags.append("two orientations")

@@ -17,6 +17,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
 
 _PLAIN_VRS = frozenset(("AS", "CS", "DA", "DS", "IS", "LO", "SH", "UI"))
+PATIENT_ID_MAX = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # in a table, a log or on a terminal they do harm
 _TAG_OF: dict[str, BaseTag] = {}  # keyword -> tag, filled as they are met
 
 
@@ -113,8 +115,10 @@ def patient_id_of(dataset: Dataset) -> tuple[str, bool]:
 
     Two studies of one unnamed patient stay two patients: nothing in the file could tell.
     """
-    stated = text(dataset, "PatientID")
-    if stated:
+    stated = _CONTROL.sub(" ", text(dataset, "PatientID"))
+    if len(stated) > PATIENT_ID_MAX:  # the standard allows 64
+        stated = f"{stated[:64]}… ({len(stated)} characters, {short_hash(stated)})"
+    if stated.strip():
         return stated, False
     return "unknown-" + short_hash(text(dataset, "StudyInstanceUID"), length=8), True
 

@@ -13,13 +13,12 @@ from typing import Required, TypedDict, Unpack
 import numpy as np
 
 from lesiongraph.lesion import Axis, BoundingBox, RecistMark, Spacing
+from lesiongraph.mining import rules
 from lesiongraph.mining.own_reports import OwnMark
 from lesiongraph.recipe import ImagingRecipe
 
 BOX_PADDING_PX = ImagingRecipe().box_padding_px
-PERPENDICULAR_TOLERANCE_DEG = 15.0  # ours: readers draw the short axis by hand; beyond this it is a flag
-CROSSING_TOLERANCE = 0.1  # ours: an axis may end this share of its length short of the other one
-ZERO_LENGTH_PX = 0.5  # ours: less than half a pixel is a click, not a measurement
+PERPENDICULAR_TOLERANCE_DEG = rules.PERPENDICULAR_TOLERANCE_DEG  # pairing needs it beside the geometry
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def place_axes(
     flags: list[str] = []
     if _length_mm(first, image) < _length_mm(second, image):
         first, second = second, first
-        flags.append("axes swapped")
+        flags.append(rules.SHORT_LONGER.flag)
     mark = RecistMark(first, second)
     reason = _fault(mark, image)
     if reason:
@@ -185,9 +184,9 @@ def place_axes(
             reason=reason, sop_instance_uid=image.sop_instance_uid, mark=mark, image=image, **about
         )
     if not axes_cross(first, second):
-        flags.append("axes do not cross")
+        flags.append(rules.NOT_CROSSING.flag)
     if abs(90 - angle_between_deg(first, second, image)) > PERPENDICULAR_TOLERANCE_DEG:
-        flags.append("axes not perpendicular")
+        flags.append(rules.ANGLE.flag)
     return FoundMark(
         mark=mark, box=mark.bounding_box(BOX_PADDING_PX), image=image, flags=tuple(flags), **about
     )
@@ -203,10 +202,15 @@ def angle_between_deg(first: Axis, second: Axis, image: ImageRef | None = None) 
     return math.degrees(math.atan2(abs(ux * vy - uy * vx), abs(ux * vx + uy * vy)))
 
 
-def axes_cross(first: Axis, second: Axis, tolerance: float = CROSSING_TOLERANCE) -> bool:
+def axes_cross(first: Axis, second: Axis, tolerance: float = rules.CROSSING_TOLERANCE) -> bool:
     """Whether two axes cross, each allowed to be longer by `tolerance` of its length at either end."""
+    return shortfall(first, second) <= tolerance
+
+
+def shortfall(first: Axis, second: Axis) -> float:
+    """By which share of its length an axis ends short of the other; 0 where they cross, ∞ if parallel."""
     where = crossing(first, second)
-    return where is not None and all(-tolerance <= t <= 1 + tolerance for t in where)
+    return math.inf if where is None else max(0.0, *(max(-t, t - 1) for t in where))
 
 
 def crossing(first: Axis, second: Axis) -> tuple[float, float] | None:
@@ -233,9 +237,13 @@ def _length_mm(axis: Axis, image: ImageRef) -> float:
 def _fault(mark: RecistMark, image: ImageRef) -> str:
     axes = (mark.long_axis, mark.short_axis)
     if not all(math.isfinite(value) for axis in axes for value in (axis.x0, axis.y0, axis.x1, axis.y1)):
-        return "not a number"
-    if any(axis.length_px < ZERO_LENGTH_PX for axis in axes):
-        return "zero length"
+        return rules.NOT_A_NUMBER.reason
+    if any(axis.length_px < rules.ZERO_LENGTH_PX for axis in axes):
+        return rules.ZERO_LENGTH.reason
     if not mark.bounding_box(0.0).is_inside(image.columns, image.rows):
-        return "outside the image"
-    return ""
+        return rules.OFF_IMAGE.reason
+    if angle_between_deg(*axes, image) < rules.LEAST_ANGLE_DEG:
+        return rules.ANGLE.reason
+    if shortfall(*axes) > rules.APART:
+        return rules.NOT_CROSSING.reason
+    return rules.length_fault(mark.long_axis.length_mm(image.spacing))

@@ -20,8 +20,11 @@ from scipy.spatial.distance import pdist
 from skimage.measure import find_contours
 
 from lesiongraph.lesion import Axis, RecistMark, Spacing
+from lesiongraph.mining.limits import POINTS_MAX
 
 _SECTIONS_MAX = 400  # sections tried across the long axis: finer than 1 px up to 400 px
+_CELLS_MAX = 1 << 22  # sections × points held at once
+_HULL_MAX = 2000  # corners of a hull whose pairs are all compared
 _NUDGE = 1e-6  # share of the long axis: a section through a vertex itself is ambiguous
 
 
@@ -58,7 +61,8 @@ def polygon_diameters(points_px: np.ndarray, spacing: Spacing) -> RecistMark:
     Parameters
     ----------
     points_px : (N, 2) array
-        x, y in array coordinates (px), N ≥ 1; the last point joins the first.
+        x, y in array coordinates (px), N ≥ 1; the last point joins the first. Of more than POINTS_MAX
+        points, which lie hundreds to a pixel, every second (third …) is used.
     spacing : Spacing
         Of the slice, mm.
 
@@ -68,7 +72,8 @@ def polygon_diameters(points_px: np.ndarray, spacing: Spacing) -> RecistMark:
         With axes of length 0 where the contour encloses nothing: `place_axes` rejects those.
     """
     scale = np.array([spacing.x_mm, spacing.y_mm])
-    points = np.asarray(points_px, float).reshape(-1, 2) * scale  # (N, 2) mm
+    points = np.asarray(points_px, float).reshape(-1, 2)
+    points = points[:: -(-len(points) // POINTS_MAX)] * scale  # (N, 2) mm
     start, end = _farthest_pair(points)
     long_mm = float(np.hypot(*(end - start)))
     if long_mm == 0:
@@ -97,10 +102,19 @@ def _farthest_pair(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         points = np.unique(points, axis=0)
     if len(points) < 2:
         return points[0], points[0]
+    if len(points) > _HULL_MAX:
+        points = _extreme(points)
     # Rounded to a nanometre, so that a tie is a tie and the choice does not hang on the last bit.
     pair = int(np.argmax(np.round(pdist(points), 6)))
     i, j = np.triu_indices(len(points), 1)
     return points[i[pair]], points[j[pair]]
+
+
+def _extreme(points: np.ndarray) -> np.ndarray:
+    """Return the points that lie outermost in one of `_HULL_MAX` directions: any two ends within 2e-6."""
+    angles = np.linspace(0, 2 * math.pi, _HULL_MAX, endpoint=False)
+    outermost = {int(np.argmax(points @ (math.cos(a), math.sin(a)))) for a in angles}
+    return points[sorted(outermost)]
 
 
 def _longest_section(local: np.ndarray, long_mm: float) -> tuple[float, float, float]:
@@ -116,11 +130,13 @@ def _longest_section(local: np.ndarray, long_mm: float) -> tuple[float, float, f
     tries = np.concatenate([tries - nudge, tries + nudge])
     tries = tries[(tries > 0) & (tries < long_mm)]
     best = (long_mm / 2, 0.0, 0.0)
-    heights = _crossings(local, tries)
-    for where, height in zip(tries, heights, strict=True):
-        low, high = _stretch_over_zero(np.sort(height[np.isfinite(height)]))
-        if high - low > best[2] - best[1] + 1e-9:
-            best = (float(where), low, high)
+    at_once = max(1, _CELLS_MAX // len(local))
+    for start in range(0, len(tries), at_once):
+        some = tries[start : start + at_once]
+        for where, height in zip(some, _crossings(local, some), strict=True):
+            low, high = _stretch_over_zero(np.sort(height[np.isfinite(height)]))
+            if high - low > best[2] - best[1] + 1e-9:
+                best = (float(where), low, high)
     return best
 
 

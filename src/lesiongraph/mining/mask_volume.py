@@ -24,6 +24,7 @@ from lesiongraph.errors import UnreadableImageError
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND, DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.dicom_values import lenient_reading
+from lesiongraph.mining.limits import check_frame
 from lesiongraph.mining.marks import FoundMark, ImageRef, RejectedMark
 from lesiongraph.mining.mask import mask_outlines
 from lesiongraph.mining.nifti import is_nifti, load_nifti, nifti_series
@@ -76,7 +77,9 @@ def _stored(image: ImageRef) -> np.ndarray:
     """Return the stored values of a DICOM mask: its rescale, if any, is not meant."""
     try:
         with lenient_reading():
-            return np.asarray(pixel_array(pydicom.dcmread(image.path), index=image.frame))
+            dataset = pydicom.dcmread(image.path)
+            check_frame(dataset, image.frame)
+            return np.asarray(pixel_array(dataset, index=image.frame))
     except Exception as error:  # decoders raise many kinds
         raise UnreadableImageError(image.path, " ".join(str(error).split())[:200]) from error
 

@@ -22,6 +22,7 @@ import pandas as pd
 
 from lesiongraph.errors import NotCtError, UnreadableImageError
 from lesiongraph.mining.dicom_series import ImageSeries
+from lesiongraph.mining.limits import SIDE_MAX_PX, VOXELS_MAX
 from lesiongraph.mining.marks import ImageRef
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -108,6 +109,8 @@ def load_nifti(path: Path, *, spacing_needed: bool = True) -> NiftiVolume:
         raise UnreadableImageError(path, _cause(error, path)) from error
     if len(image.shape) < 3 or any(length != 1 for length in image.shape[3:]):
         raise UnreadableImageError(path, f"shape {image.shape}, expected three dimensions")
+    if max(image.shape) > SIDE_MAX_PX or math.prod(image.shape) > VOXELS_MAX:
+        raise UnreadableImageError(path, f"shape {image.shape}, at most {SIDE_MAX_PX} a side are read")
     if kind.fields is not None or kind.kind not in "iuf":
         raise UnreadableImageError(path, f"voxels of type {kind}, expected numbers")
     impossible = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9

@@ -17,6 +17,7 @@ from pydicom.pixels.utils import pixel_array
 from lesiongraph.errors import NotCtError, NotFetchedError, UnreadableImageError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.deeplesion_images import open_png
+from lesiongraph.mining.limits import OwnBytesFile, check_frame, check_inflated
 from lesiongraph.mining.nifti import open_nifti
 
 AIR_HU = -1024
@@ -107,7 +108,10 @@ def read_hu(path: Path, frame: int = 0) -> np.ndarray:
         with values.lenient_reading(), warnings.catch_warnings():
             # A decoder that met less data than announced only warns, and fills up with noise.
             warnings.filterwarnings("error", message=".*(missing|less than expected|truncat|corrupt).*")
-            dataset = pydicom.dcmread(path)
+            check_inflated(path)
+            with OwnBytesFile(path) as file:
+                dataset = pydicom.dcmread(file)
+            check_frame(dataset, frame)
             stored = pixel_array(dataset, index=frame)
     except Exception as cause:  # decoders raise every kind of error on damaged data
         what = " ".join(str(cause).split())[:200] or type(cause).__name__

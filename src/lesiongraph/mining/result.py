@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
+from lesiongraph.mining import rules
 from lesiongraph.mining.own_reports import OWN_AGAIN, OWN_REPORT
 
 AGAIN = "the same mark again"
-REPLACED = "replaced by a later version of its report"
+REPLACED = rules.REPLACED.reason
 
 
 def _empty(schema: dict[str, str]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from lesiongraph.errors import UnreadableImageError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.coded import code_of
 from lesiongraph.mining.dicom_scan import DicomArchive
+from lesiongraph.mining.limits import check_frame
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark
 from lesiongraph.mining.mask import mask_outlines
 from lesiongraph.mining.sites import type_of_site
@@ -226,6 +227,7 @@ def _segments(
 
 def _frame(dataset: Dataset, index: int) -> np.ndarray:
     try:
+        check_frame(dataset, index)
         return np.asarray(pixel_array(dataset, index=index))
     except Exception as error:  # decoders raise many kinds
         raise UnreadableImageError(values.text(dataset, "SOPInstanceUID") or "SEG", str(error)) from error

@@ -9,12 +9,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.coded import code_of
+
+TARGET_ITEMS_MAX = 32  # ours: a drawing holds the images it was selected from, and nothing else
 
 
 @dataclass(eq=False)
@@ -73,16 +76,35 @@ def read_tree(dataset: Dataset) -> Item:
     """Return the document's root; by-reference children are put where they are referred to."""
     root = _item(dataset, "1", None)
     by_place = {item.place: item for item in [root, *root.descendants()]}
-    for item in list(by_place.values()):
-        reference = item.dataset.get("ReferencedContentItemIdentifier")
-        if reference is None or item.parent is None:
-            continue
-        numbers = [reference] if isinstance(reference, int) else list(reference)
-        target = by_place.get(".".join(str(number) for number in numbers))
-        # Only leaves are followed: a reference to an ancestor would make the walk endless.
-        if target is not None and not item.children and target.value_type in ("SCOORD", "SCOORD3D", "IMAGE"):
-            item.parent.children.append(target)
+    # What refers only to images may be referred to itself; beyond that walks could be endless, or double at
+    # each step. Images come first, so that all that is appended has been looked at.
+    for wanted in (("IMAGE",), ("SCOORD", "SCOORD3D")):
+        followed: list[tuple[Item, Item]] = []
+        for item in by_place.values():
+            target = by_place.get(_referred(item))
+            is_leaf = item.parent is not None and not item.children
+            if target is not None and is_leaf and target.value_type in wanted and _is_small(target):
+                followed.append((item, target))
+        for item, target in followed:
+            if item.parent is not None:
+                item.parent.children.append(target)
+                item.dataset = Dataset()  # followed: no reference any more
     return root
+
+
+def _referred(item: Item) -> str:
+    """Return the place of the item that a by-reference item stands for; "" where it is none."""
+    reference = item.dataset.get("ReferencedContentItemIdentifier")
+    if reference is None:
+        return ""
+    numbers = [reference] if isinstance(reference, int) else list(reference)
+    return ".".join(str(number) for number in numbers)
+
+
+def _is_small(target: Item) -> bool:
+    """Whether a target holds a few items, and none that is still a reference."""
+    below = list(islice(target.descendants(), TARGET_ITEMS_MAX + 1))
+    return len(below) <= TARGET_ITEMS_MAX and not any(_referred(item) for item in below)
 
 
 def _item(dataset: Dataset, place: str, parent: Item | None) -> Item:

@@ -19,6 +19,8 @@ from lesiongraph.mining import (
     merge_results,
     mine_sources,
     open_series,
+    reject_duplicates,
+    rules,
 )
 from lesiongraph.mining.pacs import PacsAddress, is_pacs_address
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
@@ -28,8 +30,8 @@ from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport, Workspace
 
 SOURCES = "sources"  # absolute paths, and addresses of PACS, kept beside the tables
-OFF_BODY = "off the body"
-PERHAPS_OFF_BODY = "perhaps off the body"
+OFF_BODY = rules.OFF_BODY.reason
+PERHAPS_OFF_BODY = rules.OFF_BODY.flag
 UNREADABLE = "unreadable image"
 
 
@@ -88,7 +90,7 @@ def mine(
             )
         _check_on_images(found, former, progress)
         merged = merge_results([found, former])
-        merged.lesions = assign_subsets(merged.lesions)
+        merged.lesions = assign_subsets(reject_duplicates(merged.lesions))
         key = _content_key(merged)
         report.already_done = workspace.is_current("catalogue", key)
         if not report.already_done:
@@ -191,11 +193,13 @@ def _verdicts(
 
 def _was_judged(lesions: pd.DataFrame) -> pd.Series[bool]:
     """Whether an earlier run saw the mark on its pixels: not where the image was absent or unreadable."""
-    return (lesions.slice_index >= 0) & ((lesions.status == KEPT) | (lesions.reason == OFF_BODY))
+    duplicate = lesions.reason.str.startswith(rules.DUPLICATE.reason)  # found on rows that had passed
+    stood = (lesions.status == KEPT) | (lesions.reason == OFF_BODY) | duplicate
+    return (lesions.slice_index >= 0) & stood
 
 
 def _former_verdict(row: pd.Series) -> _Verdict:
-    reason = str(row.reason) if row.status == REJECTED else ""
+    reason = OFF_BODY if row.reason == OFF_BODY else ""
     return _Verdict(reason, PERHAPS_OFF_BODY if PERHAPS_OFF_BODY in row["flags"].split(";") else "")
 
 
@@ -212,14 +216,23 @@ def _content_key(tables: MiningResult) -> str:
 
 
 def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:
-    # kept and rejected are counted again below: the images have had their say by then
+    # kept and rejected are counted again below: images and other objects have had their say by then
     judged = ("kept", "rejected")
     report.counts.update({k: n for k, n in found.counts.items() if k.partition(":")[0] not in judged})
-    kept = found.lesions[found.lesions.status == KEPT]
+    lesions = merged.lesions[merged.lesions.lesion_id.isin(found.lesions.lesion_id)]
+    kept = lesions[lesions.status == KEPT]
     report.counts["marks kept"] = len(kept)
     for source, number in kept.source.value_counts().items():
         report.counts[f"marks kept from {source}"] = int(number)
-    report.counts["marks rejected"] = len(found.lesions) - len(kept)
+    report.counts["marks rejected"] = len(lesions) - len(kept)
     report.counts["catalogue rows"] = len(merged.lesions)
-    reasons = found.lesions.loc[found.lesions.status == REJECTED, "reason"]
-    report.rejected.update({str(reason): int(n) for reason, n in reasons.value_counts().items()})
+    _count_reasons(report, lesions.loc[lesions.status == REJECTED, "reason"])
+
+
+def _count_reasons(report: RunReport, reasons: pd.Series[str]) -> None:
+    """Count rejections by reason, a duplicate's without the mark it names, and by rule."""
+    names = {reason: rule for reason in reasons.unique() if (rule := rules.rule_of(reason)) is not None}
+    told = reasons.where(~reasons.str.startswith(rules.DUPLICATE.reason), rules.DUPLICATE.name)
+    report.rejected.update({str(reason): int(n) for reason, n in told.value_counts().items()})
+    by_rule = reasons[reasons.isin(names)].map(lambda reason: names[reason].name).value_counts()
+    report.counts.update({f"rejected by rule: {name}": int(n) for name, n in by_rule.items()})

@@ -12,7 +12,7 @@ from lesiongraph.errors import StageMissingError
 from lesiongraph.figures import MarkOnSlice, Tile
 from lesiongraph.imaging import PatchStore, canonical_view
 from lesiongraph.lesion import Axis, BoundingBox
-from lesiongraph.mining import MiningResult, open_series
+from lesiongraph.mining import MiningResult, open_series, rules
 from lesiongraph.pipeline.catalogue import kept_lesions, read_catalogue
 from lesiongraph.pipeline.truth import read_instances
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
@@ -118,6 +118,7 @@ class ReportContext:
             subtitle=subtitle,
             spacing_mm=(float(row.spacing_y_mm), float(row.spacing_x_mm)),
             lesion_type=row.type,
+            badge=rules.ACCEPTED_BY_HAND if rules.ACCEPTED_BY_HAND in row["flags"].split(";") else "",
         )
 
     def series_row(self, series_instance_uid: str) -> pd.Series:

@@ -11,6 +11,7 @@ from lesiongraph.errors import LesionGraphError
 from lesiongraph.figures import MarkOnSlice, Picture, Section, Table, located_figure, marks_figure
 from lesiongraph.imaging import body_mask
 from lesiongraph.lesion import REJECTED, BoundingBox
+from lesiongraph.mining import rules
 from lesiongraph.pipeline.report_context import ReportContext
 from lesiongraph.pipeline.series_views import plane_spacing
 
@@ -18,6 +19,9 @@ _MARKS_A_SOURCE = 9
 _MARKS_IN_ALL = 36  # of a large catalogue: keeps the page small
 _ALL_UP_TO = 80  # a small catalogue is shown whole
 _REJECTED_A_REASON = 3
+_REJECTED_A_RULE = 6
+_REASONS = 60
+_UNRULED = "image or object not found or unreadable, or no pair of axes"
 _REJECTED_ROWS = 200
 _LEGEND = (
     "Left the whole slice, right the mark close up with a ruler in mm: long axis red, short axis yellow, "
@@ -53,50 +57,93 @@ def marks_on_slices(context: ReportContext) -> Section:
 
 
 def rejected_marks(context: ReportContext) -> Section:
-    """Every reason with its count, examples on their slices, and the rows: a person can judge the rule."""
+    """The rules with their counts, examples of each on their slices, reasons and rows: a person can judge."""
     lesions = context.catalogue.lesions
     rejected = lesions[lesions.status == REJECTED]
     facts = [("kept", str(int((lesions.status != REJECTED).sum()))), ("rejected", str(len(rejected)))]
+    by_hand = _carries(lesions["flags"], rules.ACCEPTED_BY_HAND)
+    if by_hand.any():
+        facts.append(("accepted by hand", str(int(by_hand.sum()))))
+    section = Section("", "No mark was rejected.", facts=facts, tables=[_rule_table(lesions), _why_table()])
     if not len(rejected):
-        return Section("", "No mark was rejected.", facts=facts)
+        return section
     reasons = (
-        rejected.assign(image=rejected.slice_index >= 0)
+        rejected.assign(
+            image=rejected.slice_index >= 0,
+            # each names another mark: the rows say which
+            reason=rejected.reason.mask(rejected.reason.map(rules.DUPLICATE.rejected), rules.DUPLICATE.name),
+        )
         .groupby(["source", "reason"]).agg(marks=("lesion_id", "size"), with_image=("image", "sum"))
         .reset_index().sort_values("marks", ascending=False)
         .rename(columns={"with_image": "of these with an image"})
     )  # fmt: skip
     columns = ["lesion_id", "patient_id", "study_date", "source", "source_item", "reason"]
-    section = Section(
-        "",
-        "Rejected marks stay in the catalogue with their reason and take part in nothing. Where a mark's "
-        "slice is known, examples show what was drawn.",
-        facts=facts,
-        tables=[
-            Table("Reasons", reasons),
-            Table(
-                f"Rows ({min(_REJECTED_ROWS, len(rejected))} of {len(rejected)})",
-                rejected[columns].head(_REJECTED_ROWS), folded=True,
-            ),
-        ],
-    )  # fmt: skip
+    section.text = (
+        "Rejected marks stay in the catalogue with their reason and take part in nothing; a person may "
+        "accept one by hand. Where a mark's slice is known, examples show what was drawn, to judge the rule."
+    )
+    section.tables += [
+        Table(f"Reasons ({min(_REASONS, len(reasons))} of {len(reasons)})", reasons.head(_REASONS)),
+        Table(
+            f"Rows ({min(_REJECTED_ROWS, len(rejected))} of {len(rejected)})",
+            rejected[columns].head(_REJECTED_ROWS), folded=True,
+        ),
+    ]  # fmt: skip
     _show_rejected(context, rejected, section)
     return section
 
 
+def _rule_table(lesions: pd.DataFrame) -> Table:
+    """Return how often each rule rejects or remarks, and from which limit on; the last row has no rule."""
+    rejected = lesions.status == REJECTED
+    rows = [
+        {
+            "rule": rule.name,
+            "rejected": int((rejected & lesions.reason.map(rule.rejected)).sum()),
+            "remarked on": int((~rejected & _carries(lesions["flags"], *rule.flags)).sum()),
+            "when": "; ".join(rule.limits),
+        }
+        for rule in rules.RULES
+    ]
+    unruled = rejected & lesions.reason.map(lambda reason: rules.rule_of(reason) is None)
+    rows.append({"rule": "none", "rejected": int(unruled.sum()), "remarked on": 0, "when": _UNRULED})
+    caption = "Rules: how many marks each rejects, and how many it lets stand with a remark"
+    return Table(caption, pd.DataFrame(rows))
+
+
+def _why_table() -> Table:
+    rows = [{"rule": rule.name, "why": rule.explanation} for rule in rules.RULES]
+    return Table("Why each rule", pd.DataFrame(rows), folded=True)
+
+
+def _carries(flags: pd.Series[str], *wanted: str) -> pd.Series[bool]:
+    return flags.map(lambda own: any(flag in own.split(";") for flag in wanted)).astype(bool)
+
+
 def _show_rejected(context: ReportContext, rejected: pd.DataFrame, section: Section) -> None:
-    """Add examples of each reason, where the slice and a coordinate are known."""
+    """Add a figure for each rule with examples, where the slice and a coordinate are known."""
     drawn = rejected[["x0", "long_x0"]].notna().any(axis=1) & (rejected.slice_index >= 0)
     failures: Counter[str] = Counter()
-    chosen = rejected[drawn].groupby(["source", "reason"]).head(_REJECTED_A_REASON)
-    marks = _drawable(context, chosen.sort_values(["reason", "lesion_id"]), failures, show_reason=True)
+    judged = rejected[drawn].assign(_rule=rejected.reason.map(_rule_name)).sort_values(["_rule", "lesion_id"])
+    for name, rows in judged.groupby("_rule"):
+        chosen = rows.groupby(["source", "reason"]).head(_REJECTED_A_REASON).head(_REJECTED_A_RULE)
+        marks = _drawable(context, chosen, failures, show_reason=True)
+        if marks:
+            why = next((rule.explanation for rule in rules.RULES if rule.name == name), "")
+            caption = f"Rejected, {name}: {len(marks)} of {len(rows)}. {why}"
+            if not section.figures:
+                caption = f"{caption} {_LEGEND}"
+            alt = f"{len(marks)} CT slices, each with a mark rejected by the rule: {name}"
+            section.figures.append(Picture(caption, marks_figure(marks), alt))
     causes = [f"{count} × {cause}" for cause, count in failures.items()]
     if not drawn.all():
         causes.insert(0, f"{(~drawn).sum()} of {len(rejected)} marks have no image or no coordinates")
     section.missing = "; ".join(causes)
-    if marks:
-        caption = f"Up to {_REJECTED_A_REASON} rejected marks of each reason. {_LEGEND}"
-        alt = f"{len(marks)} CT slices, each with a rejected mark"
-        section.figures.append(Picture(caption, marks_figure(marks), alt))
+
+
+def _rule_name(reason: str) -> str:
+    rule = rules.rule_of(reason)
+    return rule.name if rule is not None else "no rule"
 
 
 def located_lesion(context: ReportContext) -> Section:
