@@ -103,7 +103,8 @@ def test_a_phantom_hospital_gives_the_rows_and_patches_of_its_folder(
         for w in (by_pacs, by_folder)
     )
     pd.testing.assert_frame_equal(a[["x", "y"]], b.loc[a.index, ["x", "y"]])
-    assert ((a.z - b.z).abs() < b.z_sd).all()  # fewer slices hold the line of a series
+    # fewer slices hold the line of a series (benchmarks/pacs_step.py): z stays within its expected error
+    assert ((a.z - b.z).abs() < 2 * b.z_sd).all()
 
 
 def test_an_unchanged_pacs_is_asked_once(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:

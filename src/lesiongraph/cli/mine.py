@@ -80,8 +80,11 @@ def mine(
     from lesiongraph.pipeline.pacs_source import INCOMPLETE, STEP_MM, PacsOptions
     from lesiongraph.workspace import Workspace
 
+    secrets = secrets_from(token=token, user=user)
     settings = PacsSettings(
-        **secrets_from(token=token, user=user),
+        token=secrets["token"],
+        user=secrets["user"],
+        password=secrets["password"],
         ca=ca,
         page_size=page_size,
         parallel=parallel,

@@ -25,6 +25,7 @@ from lesiongraph.bodypart import (
 from lesiongraph.lesion import KEPT, LOCATIONS, SERIES_LOCATIONS
 from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
+from lesiongraph.pipeline.located_before import LocatedBefore, jobs_table
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, series_location
 from lesiongraph.pipeline.series_views import (
@@ -86,11 +87,14 @@ def locate(
         key = fingerprint(workspace.key("catalogue"), model.sha256, known, all_series, _TABLES_VERSION)
         report.already_done = workspace.is_current("locations", key)
         if not report.already_done:
-            found = _locate_all(catalogue, model, atlas, all_series, workers, report, progress)
+            context = fingerprint(model.sha256, known, _TABLES_VERSION)
+            before = LocatedBefore.read(workspace, context)
+            found = _locate_all(catalogue, (model, atlas, before), all_series, workers, report, progress)
             with workspace.write("locations", key) as folder:
                 folder.write_table("locations", found.locations, LOCATIONS)
                 folder.write_table("series_locations", found.series, SERIES_LOCATIONS)
                 folder.write_table("landmarks", found.landmarks)
+                folder.write_table(*found.jobs)
                 folder.write_json("atlas", known)
         _count(report, workspace.open("locations", "locate").read_table("locations"))
         _count_series(report, read_series_locations(workspace))
@@ -105,17 +109,18 @@ class _Found:
     locations: pd.DataFrame
     series: pd.DataFrame
     landmarks: pd.DataFrame
+    jobs: tuple[str, pd.DataFrame]  # what each series was located from
 
 
 def _locate_all(
     catalogue: MiningResult,
-    model: SsbrModel,
-    atlas: Atlas | None,
+    by: tuple[SsbrModel, Atlas | None, LocatedBefore],
     all_series: bool,
     workers: int,
     report: RunReport,
     progress: Progress,
 ) -> _Found:
+    model, atlas, before = by
     kept = catalogue.lesions[catalogue.lesions.status == KEPT]
     on_images = kept[kept.slice_index >= 0]
     # organs named by a structure set anchor the atlas, also where no lesion was marked
@@ -128,7 +133,17 @@ def _locate_all(
     landmarks: list[pd.DataFrame] = []
     series: list[dict[str, object]] = []
     model_name = f"{model.name} sha256:{model.sha256[:12]}"
-    for done, (job, view) in enumerate(zip(jobs, view_all(jobs, workers, view_series), strict=True), start=1):
+    keys = [before.key(job, catalogue.landmarks) for job in jobs]
+    known = [before.find(job, key) for job, key in zip(jobs, keys, strict=True)]
+    views = view_all([job for job, old in zip(jobs, known, strict=True) if old is None], workers, view_series)
+    for done, (job, old) in enumerate(zip(jobs, known, strict=True), start=1):
+        if old is not None:
+            rows.update({row["lesion_id"]: row for row in old.locations})
+            series.append(old.series)
+            landmarks.append(old.landmarks)
+            report.counts["series as located before"] += 1
+            continue
+        view = next(views)
         report.counts["slices scored"] += len(view.slice_indices)
         report.counts["slices unreadable"] += view.unreadable
         if view.not_fetched:
@@ -159,6 +174,7 @@ def _locate_all(
         locations=pd.DataFrame(list(rows.values()), columns=list(LOCATIONS)),
         series=pd.DataFrame(series, columns=list(SERIES_LOCATIONS)),
         landmarks=pd.concat(landmarks, ignore_index=True) if landmarks else pd.DataFrame(columns=["name"]),
+        jobs=jobs_table(jobs, keys),
     )
 
 

@@ -154,12 +154,9 @@ class DicomwebConnection:
                     *where, limit=size, offset=offset, fields=list(fields) or None, search_filters=dict(match)
                 ),
             )
-            new = [
-                item
-                for item in page
-                if (key := json.dumps(item, sort_keys=True)) not in seen and not seen.add(key)
-            ]
-            for item in new:
+            new = {key: item for item in page if (key := json.dumps(item, sort_keys=True)) not in seen}
+            seen.update(new)
+            for item in new.values():
                 yield from_json(item, keep)
             if not new or (len(page) < size and not self._session.says_more_remain):
                 return
@@ -217,7 +214,7 @@ class DicomwebConnection:
 
     # --- beside DICOMweb ------------------------------------------------------------------------------
 
-    def get_json(self, path: str, **parameters: object) -> Any:
+    def get_json(self, path: str, **parameters: str | int) -> Any:
         """Return JSON from the server's root (Orthanc's REST API); None where there is no such thing."""
         url = self.address.root + path
 
@@ -272,9 +269,10 @@ class DicomwebConnection:
 
     @staticmethod
     def _judged(error: requests.HTTPError) -> Exception:
-        status = error.response.status_code if error.response is not None else 0
+        if error.response is None:
+            return _RefusedError(0)
+        status, pause = error.response.status_code, error.response.headers.get("Retry-After", "")
         if status in _AGAIN:
-            pause = error.response.headers.get("Retry-After", "")
             return Transient(f"HTTP status {status}", float(pause) if pause.isdigit() else 0.0)
         return _RefusedError(status)
 
@@ -374,7 +372,7 @@ def _check_whole(dataset: Dataset, instance: str) -> None:
     found = values.text(dataset, "SOPInstanceUID")
     if found != instance:
         raise CorruptAnswerError("an instance", "the one that was asked for", "another")
-    last = dataset.get_item(max(dataset.keys()))
+    last: object = dataset.get_item(max(dataset.keys()))
     if (
         isinstance(last, RawDataElement)
         and last.length != _UNDEFINED_LENGTH

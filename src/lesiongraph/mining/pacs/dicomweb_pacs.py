@@ -52,7 +52,7 @@ class DicomwebPacs:
         if patient_id:
             wanted.append({"PatientID": patient_id})
         for match in wanted:
-            for dataset in self._web.search_studies(fields=_STUDY_FIELDS, **match):
+            for dataset in self._web.search_studies(None, fields=_STUDY_FIELDS, **match):
                 yield _study_entry(dataset), values.text(dataset, "StudyDate")
 
     def series(self, study: str) -> list[SeriesEntry]:
