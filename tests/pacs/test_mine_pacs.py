@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shutil
 import threading
@@ -396,6 +397,68 @@ def test_follow_takes_a_new_study_through_all_stages(pacs: Orthanc, tmp_path: Pa
     assert second.seconds < 45  # with 15 s between two looks: within a minute of its arrival
     groups = workspace.open("groups", "match").read_table("groups")
     assert set(groups[groups.patient == "SMALL-1"].study_date) == {"2020-01-10", "2021-03-01"}
+
+
+def test_follow_without_a_log_searches_the_last_days(pacs: Orthanc, tmp_path: Path, monkeypatch) -> None:
+    """It begins with an empty PACS; a study of today is found by a search of the last days."""
+    from datetime import date
+
+    from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
+    from lesiongraph.pipeline.follow import follow
+
+    monkeypatch.setattr(OrthancChanges, "_page", lambda *_, **__: None)
+    for study in pacs.find("Study", PatientID="*"):
+        pacs.delete(f"/studies/{study}")
+    write_study(tmp_path / "new", "SMALL-1", f"{date.today():%Y%m%d}")
+    arrivals = iter([tmp_path / "new"])
+
+    def arrive(_seconds: float) -> None:
+        for folder in arrivals:
+            pacs.upload_folder(folder)
+
+    first, second = follow(
+        Workspace(tmp_path / "w"), [pacs.dicomweb], options=OPTIONS, every_s=1, rounds=2, sleep=arrive
+    )
+    assert "nothing to embed or match yet" in first.mined.notes[0]
+    assert second.mined.counts["PACS: studies fetched"] == 1
+    assert [report.verb for report in second.stages] == ["locate", "embed", "match"]
+
+
+def test_follow_waits_for_a_busy_workspace(pacs: Orthanc, tmp_path: Path) -> None:
+    from lesiongraph.pipeline.follow import follow
+
+    other = Workspace(tmp_path / "w")
+    held = contextlib.ExitStack()
+    steps = iter([lambda: held.enter_context(other.lock()), held.close])
+    looks = follow(
+        Workspace(tmp_path / "w"),
+        [pacs.dicomweb],
+        options=OPTIONS,
+        every_s=1,
+        rounds=3,
+        sleep=lambda _: next(steps)(),
+    )
+    assert [bool(look.mined.details.get(INCOMPLETE)) for look in looks] == [False, True, False]
+
+
+def test_a_rejected_mark_has_its_slice_too(pacs: Orthanc, tmp_path: Path) -> None:
+    """A person may want to see it."""
+    (report,) = pacs.find("Instance", Modality="SR", PatientID="SMALL-1")
+    dataset = pydicom.dcmread(io.BytesIO(pacs.download(report)))
+    for item in dataset.iterall():
+        if item.keyword == "GraphicData":
+            item.value = [item.value[0], item.value[1]] * 2  # zero length
+    pacs.delete(f"/instances/{report}")
+    changed = tmp_path / "changed.dcm"
+    dataset.save_as(changed)
+    pacs.upload(changed)
+    pull(tmp_path / "w", pacs)
+    catalogue = read_catalogue(Workspace(tmp_path / "w"))
+    marks = catalogue.lesions[catalogue.lesions.patient_id == "SMALL-1"]
+    assert set(marks.reason) == {"zero length"}
+    assert (marks.image != "").all()
+    slices = catalogue.slices[catalogue.slices.series_instance_uid == marks.series_instance_uid.iloc[0]]
+    assert 0 < (slices.path != "").sum() < len(slices)
 
 
 def test_follow_outlives_a_pacs_that_is_away(pacs: Orthanc, tmp_path: Path) -> None:

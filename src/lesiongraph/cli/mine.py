@@ -140,5 +140,4 @@ def _show_round(found: Round, as_json: bool) -> None:
     now = datetime.now().strftime("%H:%M:%S")
     show_report(found.mined, False, f"{now} round of {found.seconds:.1f} s")
     for report in found.stages:
-        if report is not found.mined:
-            show_report(report, False, report.verb)
+        show_report(report, False, report.verb)

@@ -33,9 +33,8 @@ def ensure_patches(
         If no kept lesion has an image.
     """
     key = fingerprint(workspace.key("catalogue"), patch_provenance(recipe))
-    if not workspace.is_current("patches", key):
-        if taken := _cut_all(workspace, recipe, key, progress):
-            report.counts["patches taken over"] = taken
+    if not workspace.is_current("patches", key) and (taken := _cut_all(workspace, recipe, key, progress)):
+        report.counts["patches taken over"] = taken
     folder = workspace.open("patches", "embed")
     summary = folder.read_json("summary")
     report.counts["patches"] = summary["patches"]

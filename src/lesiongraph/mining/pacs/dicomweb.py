@@ -239,6 +239,8 @@ class DicomwebConnection:
                     return call()
             except requests.HTTPError as error:
                 raise self._judged(error) from error
+            except requests.exceptions.SSLError as error:
+                raise _UntrustedError from error
             except (
                 requests.RequestException,
                 urllib3.exceptions.HTTPError,
@@ -262,6 +264,9 @@ class DicomwebConnection:
             raise PacsUnreachableError(
                 str(self.address), what, error.cause, self.settings.retries + 1
             ) from error.__cause__
+        except _UntrustedError as error:
+            cause = "its certificate is not trusted: give the hospital's own with --ca"
+            raise PacsUnreachableError(str(self.address), what, cause, 1) from error.__cause__
         except _RefusedError as error:
             if error.status in _NO_SUCH and gone is not self._ASK_NOTHING:
                 return gone  # type: ignore[no-any-return]
@@ -305,6 +310,10 @@ class StoreAnswer:
         }
         unnamed = {uid: -1 for uid in given if uid not in stored and uid not in failed}
         return cls([uid for uid in given if uid in stored and uid not in failed], failed | unnamed)
+
+
+class _UntrustedError(Exception):
+    """TLS failed: a repetition would fail alike."""
 
 
 class _RefusedError(Exception):
