@@ -9,7 +9,8 @@ the unchanged PACS; then the last study is stored while `follow` watches.
 - whole: bytes of all objects of the studies mined, as files;
 - floor: bytes of the objects truly needed, as files: reports, and slices with pixels;
 - moved: bytes received over HTTP, with all searches and headers. Orthanc compresses its answers (gzip), so
-  that moved may be below the floor; `mirror` is what was kept, uncompressed.
+  that moved may be below the floor;
+- decoded: the same after that compression is undone: what a PACS without it would move.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def measure(patients: list[Path], server: Orthanc, path: Path) -> dict[str, obje
     started = time.perf_counter()
     first = mine(workspace, [server.dicomweb], pacs=options)
     first_s = time.perf_counter() - started
+    mining_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     floor = sum(f.stat().st_size for f in path.rglob("mirror/**/*.dcm"))
     headers = sum(f.stat().st_size for f in path.rglob("mirror/**/*.gz"))
     again = mine(workspace, [server.dicomweb], pacs=options)
@@ -79,6 +81,8 @@ def measure(patients: list[Path], server: Orthanc, path: Path) -> dict[str, obje
         "bytes: floor": floor,
         "bytes: moved": moved,
         "bytes: headers kept": headers,
+        "bytes: decoded": first.counts["PACS: bytes decoded"],
+        "decoded / floor": round(first.counts["PACS: bytes decoded"] / floor, 3),
         "moved / floor": round(moved / floor, 3),
         "moved / whole": round(moved / whole, 3),
         "bytes moved a mark": round(moved / max(1, marks)),
@@ -90,7 +94,10 @@ def measure(patients: list[Path], server: Orthanc, path: Path) -> dict[str, obje
         ],
         "follow, first round: seconds by stage": _seconds(looks[0]),
         "follow, one new study: seconds by stage": _seconds(looks[1]),
-        "peak memory, MiB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak memory of mining, MiB": round(mining_mib),
+        "peak memory, with the networks, MiB": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        ),
     }
 
 

@@ -20,7 +20,7 @@ from small_hospital import STUDIES, write_hospital, write_study
 
 from lesiongraph.imaging import PatchStore
 from lesiongraph.lesion import KEPT
-from lesiongraph.mining.pacs import DateWindow, PacsSettings, PacsUnreachableError
+from lesiongraph.mining.pacs import DateWindow, PacsSettings
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.mine import mine
@@ -219,43 +219,40 @@ def test_a_report_in_one_study_on_images_of_another(tmp_path: Path) -> None:
     assert len(lesions) == 8
 
 
-class Breaking:
-    """A PACS that stops answering after so many whole instances, and may come back."""
+def stop_in_the_middle(server: Orthanc, workspace: Path, after: int) -> threading.Thread:
+    """Stop a PACS as soon as so many slices of it are in the mirror."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-        from lesiongraph.mining.pacs.dicomweb_pacs import DicomwebPacs
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if len(list(workspace.rglob("images/*.dcm"))) >= after:
+                server.stop()
+                return
+            time.sleep(0.01)
 
-        whole = DicomwebPacs.instances
-        left = [after]
-
-        def instances(this, names):
-            for name, dataset in whole(this, names):
-                if left[0] <= 0:
-                    raise PacsUnreachableError(str(this.address), "an instance", "it stopped", 1)
-                left[0] -= 1
-                yield name, dataset
-
-        monkeypatch.setattr(DicomwebPacs, "instances", instances)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
 
 
-def test_a_pacs_that_stops_in_the_middle(
-    pacs: Orthanc, hospital: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli
-) -> None:
-    with monkeypatch.context() as broken:
-        Breaking(broken, after=20)
-        report = pull(tmp_path / "w", pacs)
+def test_a_pacs_that_stops_in_the_middle(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    slow = PacsSettings(retries=1, backoff_s=0.01, timeout_s=10, rate=60, parallel=1)
+    watcher = stop_in_the_middle(pacs, tmp_path / "w", after=15)
+    report = pull(tmp_path / "w", pacs, PacsOptions(slow, step_mm=60.0))
+    watcher.join()
     (why,) = report.details[INCOMPLETE]
     assert "Stopped after" in why
-    assert 0 < report.counts["PACS: studies fetched"] < 3
+    assert report.counts["PACS: studies fetched"] in (1, 2)
     assert report.counts["marks kept"] == 4 * report.counts["PACS: studies fetched"]
-    before = report.counts["PACS: slices fetched"]
+    pacs.start()
     second = pull(tmp_path / "w", pacs)
     assert INCOMPLETE not in second.details
     mine(Workspace(tmp_path / "folder"), [hospital])
     same_rows(tmp_path / "w", tmp_path / "folder")
     fresh = pull(tmp_path / "fresh", pacs)
-    # nothing fetched twice
-    assert before + second.counts["PACS: slices fetched"] == fresh.counts["PACS: slices fetched"]
+    for what in ("slices fetched", "objects fetched"):  # nothing twice
+        name = f"PACS: {what}"
+        assert report.counts[name] + second.counts[name] == fresh.counts[name]
 
 
 def test_the_command_says_where_a_pacs_stopped(pacs: Orthanc, tmp_path: Path, cli) -> None:

@@ -153,6 +153,8 @@ class DicomwebConnection:
                 lambda offset=offset: search(  # type: ignore[misc]
                     *where, limit=size, offset=offset, fields=list(fields) or None, search_filters=dict(match)
                 ),
+                # below a study that is gone there is nothing; no studies at all would be a wrong path
+                gone=[] if where else self._ASK_NOTHING,
             )
             new = {key: item for item in page if (key := json.dumps(item, sort_keys=True)) not in seen}
             seen.update(new)
@@ -354,7 +356,7 @@ class _CountingSession(requests.Session):
         answer = super().request(method, url, *args, **options)
         # what came over the wire, before any content encoding was undone
         moved = answer.raw.tell() if answer.raw is not None else len(answer.content)
-        self._traffic.add(received=moved)
+        self._traffic.add(received=moved, decoded=len(answer.content))
         self._last.warning = answer.headers.get("Warning", "")
         if answer.ok:
             _check_end(answer)

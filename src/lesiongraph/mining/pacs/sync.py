@@ -134,6 +134,7 @@ class _Run:
                 "PACS: requests": traffic.requests,
                 "PACS: requests repeated": traffic.retries,
                 "PACS: bytes received": traffic.bytes_received,
+                "PACS: bytes decoded": traffic.bytes_decoded,
             }
         )
 
