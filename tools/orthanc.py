@@ -13,7 +13,6 @@ import base64
 import json
 import shutil
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -48,8 +47,6 @@ class Orthanc:
         Name → password: then basic authentication is asked for.
     peers : mapping, optional
         AE title → port on this machine: where C-MOVE may send to.
-    certificate : Path, optional
-        PEM file with certificate and key: then it speaks TLS.
     http_port, dicom_port : int, optional
         Kept over a restart; free ones are found where none are given.
     changes : mapping, optional
@@ -63,7 +60,6 @@ class Orthanc:
         ae_title: str = "ORTHANC",
         users: Mapping[str, str] | None = None,
         peers: Mapping[str, int] | None = None,
-        certificate: Path | None = None,
         http_port: int = 0,
         dicom_port: int = 0,
         changes: Mapping[str, object] | None = None,
@@ -74,7 +70,6 @@ class Orthanc:
         self.ae_title = ae_title
         self.users = dict(users or {})
         self._peers = dict(peers or {})
-        self.certificate = certificate
         self.http_port = http_port or _free_port()
         self.dicom_port = dicom_port or _free_port()
         self._changes = dict(changes or {})
@@ -83,7 +78,7 @@ class Orthanc:
     @property
     def rest(self) -> str:
         """Root of its REST API."""
-        return f"{'https' if self.certificate else 'http'}://localhost:{self.http_port}"
+        return f"http://localhost:{self.http_port}"
 
     @property
     def dicomweb(self) -> str:
@@ -170,6 +165,12 @@ class Orthanc:
                     raise
         return count
 
+    def download(self, instance: str) -> bytes:
+        """Return the file of an instance, by its Orthanc id."""
+        with self._open(urllib.request.Request(f"{self.rest}/instances/{instance}/file")) as answer:
+            data: bytes = answer.read()
+            return data
+
     def delete(self, path: str) -> None:
         """Delete a resource of its REST API, as /studies/ID."""
         with self._open(urllib.request.Request(self.rest + path, method="DELETE")):
@@ -188,11 +189,7 @@ class Orthanc:
         for name, password in list(self.users.items())[:1]:
             secret = base64.b64encode(f"{name}:{password}".encode()).decode()
             request.add_header("Authorization", f"Basic {secret}")
-        context = ssl._create_unverified_context() if self.certificate else None  # its own, just made
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            *([urllib.request.HTTPSHandler(context=context)] if context else []),
-        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         return opener.open(request, timeout=60)
 
     def _configuration(self) -> dict[str, object]:
@@ -209,8 +206,6 @@ class Orthanc:
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": bool(self.users),
             "RegisteredUsers": self.users,
-            "SslEnabled": self.certificate is not None,
-            **({"SslCertificate": str(self.certificate)} if self.certificate else {}),
             "DicomCheckCalledAet": False,
             **{f"DicomAlwaysAllow{what}": True for what in ("Echo", "Store", "Find", "Get", "Move")},
             "DicomModalities": {ae: [ae, "127.0.0.1", port] for ae, port in self._peers.items()},

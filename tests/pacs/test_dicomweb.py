@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -80,6 +83,31 @@ def test_a_wrong_path_and_a_missing_password_are_refused_at_once(orthanc: Orthan
             assert list(pacs.search_studies()) == []
 
 
+def test_a_token_is_sent_and_never_shown(orthanc: Orthanc) -> None:
+    seen: list[str] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = PacsAddress.parse(f"dicomweb+http://127.0.0.1:{server.server_port}/rs")
+        settings = PacsSettings(token="s3cret")
+        with (
+            DicomwebConnection(address, settings) as pacs,
+            pytest.raises(PacsRefusedError, match="403") as refused,
+        ):
+            list(pacs.search_studies())
+        server.shutdown()
+    assert seen == ["Bearer s3cret"]
+    assert "s3cret" not in str(refused.value)
+
+
 def test_a_pacs_that_is_not_there() -> None:
     with DicomwebConnection(PacsAddress.parse("dicomweb+http://localhost:9/dicom-web"), FAST) as pacs:
         with pytest.raises(PacsUnreachableError, match="after 3 attempts"):
@@ -93,14 +121,14 @@ Breaker = Callable[[int, int, dict[str, str], bytes], tuple[int, dict[str, str],
 
 
 @pytest.fixture
-def broken(orthanc: Orthanc) -> Iterator[Callable[[Breaker], str]]:
+def broken(orthanc: Orthanc) -> Iterator[Callable[..., str]]:
     """Put a proxy before Orthanc that passes every answer through `breaker(number, status, headers, body)`.
 
     It returns status, headers, body and how many bytes of it are sent before the connection is cut.
     """
     servers: list[ThreadingHTTPServer] = []
 
-    def start(breaker: Breaker) -> str:
+    def start(breaker: Breaker, tls: ssl.SSLContext | None = None) -> str:
         count = iter(range(10**6))
 
         class Proxy(BaseHTTPRequestHandler):
@@ -123,9 +151,14 @@ def broken(orthanc: Orthanc) -> Iterator[Callable[[Breaker], str]]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+        if tls is not None:
+            # the handshake comes in the thread of its request: a client that gives up must not end the server
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            server.handle_error = lambda *_: None  # type: ignore[method-assign]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
-        return f"dicomweb+http://localhost:{server.server_port}/dicom-web"
+        scheme = "http" if tls is None else "https"
+        return f"dicomweb+{scheme}://localhost:{server.server_port}/dicom-web"
 
     yield start
     for server in servers:
@@ -191,6 +224,33 @@ def test_another_object_than_asked_for_is_not_taken(broken, slices: list[Dataset
     address = broken(lambda _n, s, h, body: (s, h, body.replace(wanted.encode(), same_length), len(body)))
     with DicomwebConnection(PacsAddress.parse(address), FAST) as pacs, pytest.raises(PacsUnreachableError):
         pacs.retrieve_instance(STUDY, SERIES, wanted)
+
+
+def test_tls_by_a_certificate_of_ones_own(broken, slices: list[Dataset], tmp_path) -> None:
+    """TLS ends in a proxy, as it does in most hospitals (Debian's Orthanc 1.10 crashes on its own TLS)."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: it makes the certificate")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    address = PacsAddress.parse(broken(lambda _n, *answer: (*answer, len(answer[2])), context))
+    assert address.secure
+    with DicomwebConnection(address, PacsSettings(ca=certificate)) as pacs:
+        whole = pacs.retrieve_instance(STUDY, SERIES, slices[0].SOPInstanceUID)
+        assert whole is not None
+        assert whole.PixelData == slices[0].PixelData
+    with DicomwebConnection(address, FAST) as pacs, pytest.raises(PacsUnreachableError, match="--ca"):
+        list(pacs.search_studies())
+    assert pacs.traffic.retries == 0
 
 
 def test_a_slow_answer_times_out(broken, slices: list[Dataset]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shutil
 import threading
@@ -19,7 +20,7 @@ from small_hospital import STUDIES, write_hospital, write_study
 
 from lesiongraph.imaging import PatchStore
 from lesiongraph.lesion import KEPT
-from lesiongraph.mining.pacs import DateWindow, PacsSettings, PacsUnreachableError
+from lesiongraph.mining.pacs import DateWindow, PacsSettings
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.mine import mine
@@ -103,7 +104,8 @@ def test_a_phantom_hospital_gives_the_rows_and_patches_of_its_folder(
         for w in (by_pacs, by_folder)
     )
     pd.testing.assert_frame_equal(a[["x", "y"]], b.loc[a.index, ["x", "y"]])
-    assert ((a.z - b.z).abs() < b.z_sd).all()  # fewer slices hold the line of a series
+    # fewer slices hold the line of a series (benchmarks/pacs_step.py): z stays within its expected error
+    assert ((a.z - b.z).abs() < 2 * b.z_sd).all()
 
 
 def test_an_unchanged_pacs_is_asked_once(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
@@ -217,43 +219,40 @@ def test_a_report_in_one_study_on_images_of_another(tmp_path: Path) -> None:
     assert len(lesions) == 8
 
 
-class Breaking:
-    """A PACS that stops answering after so many whole instances, and may come back."""
+def stop_in_the_middle(server: Orthanc, workspace: Path, after: int) -> threading.Thread:
+    """Stop a PACS as soon as so many slices of it are in the mirror."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-        from lesiongraph.mining.pacs.dicomweb_pacs import DicomwebPacs
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if len(list(workspace.rglob("images/*.dcm"))) >= after:
+                server.stop()
+                return
+            time.sleep(0.01)
 
-        whole = DicomwebPacs.instances
-        left = [after]
-
-        def instances(this, names):
-            for name, dataset in whole(this, names):
-                if left[0] <= 0:
-                    raise PacsUnreachableError(str(this.address), "an instance", "it stopped", 1)
-                left[0] -= 1
-                yield name, dataset
-
-        monkeypatch.setattr(DicomwebPacs, "instances", instances)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
 
 
-def test_a_pacs_that_stops_in_the_middle(
-    pacs: Orthanc, hospital: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli
-) -> None:
-    with monkeypatch.context() as broken:
-        Breaking(broken, after=20)
-        report = pull(tmp_path / "w", pacs)
+def test_a_pacs_that_stops_in_the_middle(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
+    slow = PacsSettings(retries=1, backoff_s=0.01, timeout_s=10, rate=60, parallel=1)
+    watcher = stop_in_the_middle(pacs, tmp_path / "w", after=15)
+    report = pull(tmp_path / "w", pacs, PacsOptions(slow, step_mm=60.0))
+    watcher.join()
     (why,) = report.details[INCOMPLETE]
     assert "Stopped after" in why
-    assert 0 < report.counts["PACS: studies fetched"] < 3
+    assert report.counts["PACS: studies fetched"] in (1, 2)
     assert report.counts["marks kept"] == 4 * report.counts["PACS: studies fetched"]
-    before = report.counts["PACS: slices fetched"]
+    pacs.start()
     second = pull(tmp_path / "w", pacs)
     assert INCOMPLETE not in second.details
     mine(Workspace(tmp_path / "folder"), [hospital])
     same_rows(tmp_path / "w", tmp_path / "folder")
     fresh = pull(tmp_path / "fresh", pacs)
-    # nothing fetched twice
-    assert before + second.counts["PACS: slices fetched"] == fresh.counts["PACS: slices fetched"]
+    for what in ("slices fetched", "objects fetched"):  # nothing twice
+        name = f"PACS: {what}"
+        assert report.counts[name] + second.counts[name] == fresh.counts[name]
 
 
 def test_the_command_says_where_a_pacs_stopped(pacs: Orthanc, tmp_path: Path, cli) -> None:
@@ -395,6 +394,68 @@ def test_follow_takes_a_new_study_through_all_stages(pacs: Orthanc, tmp_path: Pa
     assert second.seconds < 45  # with 15 s between two looks: within a minute of its arrival
     groups = workspace.open("groups", "match").read_table("groups")
     assert set(groups[groups.patient == "SMALL-1"].study_date) == {"2020-01-10", "2021-03-01"}
+
+
+def test_follow_without_a_log_searches_the_last_days(pacs: Orthanc, tmp_path: Path, monkeypatch) -> None:
+    """It begins with an empty PACS; a study of today is found by a search of the last days."""
+    from datetime import date
+
+    from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
+    from lesiongraph.pipeline.follow import follow
+
+    monkeypatch.setattr(OrthancChanges, "_page", lambda *_, **__: None)
+    for study in pacs.find("Study", PatientID="*"):
+        pacs.delete(f"/studies/{study}")
+    write_study(tmp_path / "new", "SMALL-1", f"{date.today():%Y%m%d}")
+    arrivals = iter([tmp_path / "new"])
+
+    def arrive(_seconds: float) -> None:
+        for folder in arrivals:
+            pacs.upload_folder(folder)
+
+    first, second = follow(
+        Workspace(tmp_path / "w"), [pacs.dicomweb], options=OPTIONS, every_s=1, rounds=2, sleep=arrive
+    )
+    assert "nothing to embed or match yet" in first.mined.notes[0]
+    assert second.mined.counts["PACS: studies fetched"] == 1
+    assert [report.verb for report in second.stages] == ["locate", "embed", "match"]
+
+
+def test_follow_waits_for_a_busy_workspace(pacs: Orthanc, tmp_path: Path) -> None:
+    from lesiongraph.pipeline.follow import follow
+
+    other = Workspace(tmp_path / "w")
+    held = contextlib.ExitStack()
+    steps = iter([lambda: held.enter_context(other.lock()), held.close])
+    looks = follow(
+        Workspace(tmp_path / "w"),
+        [pacs.dicomweb],
+        options=OPTIONS,
+        every_s=1,
+        rounds=3,
+        sleep=lambda _: next(steps)(),
+    )
+    assert [bool(look.mined.details.get(INCOMPLETE)) for look in looks] == [False, True, False]
+
+
+def test_a_rejected_mark_has_its_slice_too(pacs: Orthanc, tmp_path: Path) -> None:
+    """A person may want to see it."""
+    (report,) = pacs.find("Instance", Modality="SR", PatientID="SMALL-1")
+    dataset = pydicom.dcmread(io.BytesIO(pacs.download(report)))
+    for item in dataset.iterall():
+        if item.keyword == "GraphicData":
+            item.value = [item.value[0], item.value[1]] * 2  # zero length
+    pacs.delete(f"/instances/{report}")
+    changed = tmp_path / "changed.dcm"
+    dataset.save_as(changed)
+    pacs.upload(changed)
+    pull(tmp_path / "w", pacs)
+    catalogue = read_catalogue(Workspace(tmp_path / "w"))
+    marks = catalogue.lesions[catalogue.lesions.patient_id == "SMALL-1"]
+    assert set(marks.reason) == {"zero length"}
+    assert (marks.image != "").all()
+    slices = catalogue.slices[catalogue.slices.series_instance_uid == marks.series_instance_uid.iloc[0]]
+    assert 0 < (slices.path != "").sum() < len(slices)
 
 
 def test_follow_outlives_a_pacs_that_is_away(pacs: Orthanc, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from small_hospital import PATIENTS, write_study
+from small_hospital import PATIENTS, write_hospital, write_study
 
 from lesiongraph.pipeline.vectors import read_vectors
 from lesiongraph.workspace import Workspace
@@ -90,3 +90,15 @@ def test_a_corrected_mark_is_placed_and_cut_again(cli, tmp_path, sources):
         counts |= json.loads(ran.out)["counts"]
     assert counts["patches taken over, unchanged"] == before["patches"] - 1
     assert counts["series taken over, unchanged"] == before["series located"] - 1
+
+
+def test_a_series_that_gained_a_slice_is_located_anew(cli, tmp_path):
+    write_hospital(tmp_path / "old", ("SMALL-1", "SMALL-5"))
+    late = sorted((tmp_path / "old" / "SMALL-1" / "20200110").glob("ct-*"))[5]
+    held = late.read_bytes()
+    late.unlink()
+    first = taken(cli, tmp_path / "w", tmp_path / "old")
+    late.write_bytes(held)
+    second = taken(cli, tmp_path / "w", tmp_path / "old")
+    assert second["series taken over, unchanged"] == first["series located"] - 1
+    assert second["patches taken over, unchanged"] < first["patches"]

@@ -80,8 +80,11 @@ def mine(
     from lesiongraph.pipeline.pacs_source import INCOMPLETE, STEP_MM, PacsOptions
     from lesiongraph.workspace import Workspace
 
+    secrets = secrets_from(token=token, user=user)
     settings = PacsSettings(
-        **secrets_from(token=token, user=user),
+        token=secrets["token"],
+        user=secrets["user"],
+        password=secrets["password"],
         ca=ca,
         page_size=page_size,
         parallel=parallel,
@@ -137,5 +140,4 @@ def _show_round(found: Round, as_json: bool) -> None:
     now = datetime.now().strftime("%H:%M:%S")
     show_report(found.mined, False, f"{now} round of {found.seconds:.1f} s")
     for report in found.stages:
-        if report is not found.mined:
-            show_report(report, False, report.verb)
+        show_report(report, False, report.verb)

@@ -142,10 +142,10 @@ class DicomArchive:
         with lenient_reading():
             for path in part.object_files():
                 self._take(path, headers, objects, masks=False)
-            for dataset, path in part.images():
+            for dataset, pixels in part.images():
                 self.counts["headers read"] += 1
                 try:
-                    found = image_headers(dataset, path)
+                    found = image_headers(dataset, pixels)
                 except LeftOutError as left_out:
                     self._leave_out(left_out)
                     continue

@@ -8,13 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from lesiongraph.errors import NotEnoughDataError, UsageError
-from lesiongraph.mining.pacs import DateWindow, Mirror, PacsAddress, is_pacs_address
+from lesiongraph.errors import NotEnoughDataError, UsageError, WorkspaceBusyError
+from lesiongraph.mining.pacs import (
+    DateWindow,
+    Mirror,
+    PacsAddress,
+    PacsUnreachableError,
+    is_pacs_address,
+)
 from lesiongraph.pipeline.embed import embed
 from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.match import match
 from lesiongraph.pipeline.mine import mine
-from lesiongraph.pipeline.pacs_source import PacsOptions
+from lesiongraph.pipeline.pacs_source import INCOMPLETE, PacsOptions
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.workspace import RunReport, Workspace
 
@@ -29,18 +35,16 @@ class Round:
     ----------
     mined : RunReport
     stages : list of RunReport
-        Those of locate, embed and match; empty where nothing was new.
+        Those of locate, embed and match; empty where nothing was new, or there is nothing to embed yet.
+    is_quiet : bool
+        Whether there was nothing new.
     seconds : float
     """
 
     mined: RunReport
     stages: list[RunReport] = field(default_factory=list)
+    is_quiet: bool = True
     seconds: float = 0.0
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether there was nothing new."""
-        return not self.stages
 
 
 def follow(
@@ -62,7 +66,8 @@ def follow(
     arrives with an older date escapes until the next whole run. Nothing is trained: the workspace's embedder
     serves, or the packaged one.
 
-    A PACS out of reach does not end the watch: the round's report says so, and the next one asks again.
+    A PACS out of reach, or a workspace that another process writes to, does not end the watch: the round's
+    report says so, and the next one asks again.
 
     Raises
     ------
@@ -78,10 +83,18 @@ def follow(
     while rounds is None or count < rounds:
         started = time.perf_counter()
         recent = options if count == 0 else _recent(workspace, addresses, options)
-        found = Round(mine(workspace, addresses, roi_pattern=roi_pattern, pacs=recent, progress=progress))
-        if workspace.key("catalogue") != done_key:
-            found.stages = _stages(workspace, found.mined, workers, progress)
-            done_key = workspace.key("catalogue")
+        found = Round(RunReport("mine"))
+        try:
+            found.mined = mine(workspace, addresses, roi_pattern=roi_pattern, pacs=recent, progress=progress)
+            if workspace.key("catalogue") != done_key:
+                found.is_quiet = False
+                _take_on(workspace, found, workers, progress)
+                done_key = workspace.key("catalogue")
+        except (PacsUnreachableError, WorkspaceBusyError) as error:
+            if count == 0:
+                raise
+            found.mined.finish().details[INCOMPLETE] = [str(error)]
+            found.mined.notes.append(f"passed over until the next round: {error}")
         found.seconds = round(time.perf_counter() - started, 3)
         yield found
         count += 1
@@ -101,13 +114,11 @@ def _recent(workspace: Workspace, addresses: Sequence[str], options: PacsOptions
     return dataclasses.replace(options, settings=settings)
 
 
-def _stages(workspace: Workspace, mined: RunReport, workers: int, progress: Progress) -> list[RunReport]:
+def _take_on(workspace: Workspace, found: Round, workers: int, progress: Progress) -> None:
     """Take the catalogue through the stages that need no training."""
     try:
-        located = locate(workspace, workers=workers, progress=progress)
-        embedded = embed(workspace, progress=progress)
-        _, matched = match(workspace)
+        found.stages.append(locate(workspace, workers=workers, progress=progress))
+        found.stages.append(embed(workspace, progress=progress))
+        found.stages.append(match(workspace)[1])
     except NotEnoughDataError as error:
-        mined.notes.append(f"nothing to embed or match yet: {error}")
-        return [mined]
-    return [located, embedded, matched]
+        found.mined.notes.append(f"nothing to embed or match yet: {error}")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lesiongraph.imaging import PatchError, plan_context
+from lesiongraph.lesion import KEPT
 from lesiongraph.mining.pacs import (
     Arrival,
     AsItIs,
@@ -112,12 +113,13 @@ def slices_to_fetch(step_mm: float, recipe: ImagingRecipe | None = None) -> Want
     """Return the rule that names the slices of a series whose pixels are needed.
 
     They are those that the patch of each mark mixes (`imaging.plan_context`) and, for SSBR, one every
-    `step_mm` from the head down and the last one.
+    `step_mm` from the head down and the last one. A rejected mark has its slices too, since a person may look
+    at it and accept it; a series with rejected marks alone is not read for SSBR.
     """
     imaging = recipe or ImagingRecipe()
 
     def wanted(series: Mapping[str, object], slices: pd.DataFrame, marks: pd.DataFrame) -> Iterable[int]:
-        chosen = set(_every(slices, step_mm))
+        chosen = set(_every(slices, step_mm)) if (marks.status == KEPT).any() else set()
         for key in marks.slice_index.unique():
             chosen |= set(_mixed(series, slices, int(key), imaging))
         return chosen

@@ -178,7 +178,7 @@ def _fetched(job: SeriesJob) -> np.ndarray:
     """Which slices have their pixels here, (n,) bool: a PACS is asked for those that are needed alone."""
     if job.series["kind"] != "dicom":
         return np.ones(len(job.slices), bool)
-    return (job.slices.path != "").to_numpy(bool)
+    return np.asarray(job.slices.path != "", bool)
 
 
 def _place(

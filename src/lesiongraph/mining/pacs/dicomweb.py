@@ -153,13 +153,12 @@ class DicomwebConnection:
                 lambda offset=offset: search(  # type: ignore[misc]
                     *where, limit=size, offset=offset, fields=list(fields) or None, search_filters=dict(match)
                 ),
+                # below a study that is gone there is nothing; no studies at all would be a wrong path
+                gone=[] if where else self._ASK_NOTHING,
             )
-            new = [
-                item
-                for item in page
-                if (key := json.dumps(item, sort_keys=True)) not in seen and not seen.add(key)
-            ]
-            for item in new:
+            new = {key: item for item in page if (key := json.dumps(item, sort_keys=True)) not in seen}
+            seen.update(new)
+            for item in new.values():
                 yield from_json(item, keep)
             if not new or (len(page) < size and not self._session.says_more_remain):
                 return
@@ -217,7 +216,7 @@ class DicomwebConnection:
 
     # --- beside DICOMweb ------------------------------------------------------------------------------
 
-    def get_json(self, path: str, **parameters: object) -> Any:
+    def get_json(self, path: str, **parameters: str | int) -> Any:
         """Return JSON from the server's root (Orthanc's REST API); None where there is no such thing."""
         url = self.address.root + path
 
@@ -242,6 +241,8 @@ class DicomwebConnection:
                     return call()
             except requests.HTTPError as error:
                 raise self._judged(error) from error
+            except requests.exceptions.SSLError as error:
+                raise _UntrustedError from error
             except (
                 requests.RequestException,
                 urllib3.exceptions.HTTPError,
@@ -265,6 +266,9 @@ class DicomwebConnection:
             raise PacsUnreachableError(
                 str(self.address), what, error.cause, self.settings.retries + 1
             ) from error.__cause__
+        except _UntrustedError as error:
+            cause = "its certificate is not trusted: give the hospital's own with --ca"
+            raise PacsUnreachableError(str(self.address), what, cause, 1) from error.__cause__
         except _RefusedError as error:
             if error.status in _NO_SUCH and gone is not self._ASK_NOTHING:
                 return gone  # type: ignore[no-any-return]
@@ -272,9 +276,10 @@ class DicomwebConnection:
 
     @staticmethod
     def _judged(error: requests.HTTPError) -> Exception:
-        status = error.response.status_code if error.response is not None else 0
+        if error.response is None:
+            return _RefusedError(0)
+        status, pause = error.response.status_code, error.response.headers.get("Retry-After", "")
         if status in _AGAIN:
-            pause = error.response.headers.get("Retry-After", "")
             return Transient(f"HTTP status {status}", float(pause) if pause.isdigit() else 0.0)
         return _RefusedError(status)
 
@@ -307,6 +312,10 @@ class StoreAnswer:
         }
         unnamed = {uid: -1 for uid in given if uid not in stored and uid not in failed}
         return cls([uid for uid in given if uid in stored and uid not in failed], failed | unnamed)
+
+
+class _UntrustedError(Exception):
+    """TLS failed: a repetition would fail alike."""
 
 
 class _RefusedError(Exception):
@@ -347,7 +356,7 @@ class _CountingSession(requests.Session):
         answer = super().request(method, url, *args, **options)
         # what came over the wire, before any content encoding was undone
         moved = answer.raw.tell() if answer.raw is not None else len(answer.content)
-        self._traffic.add(received=moved)
+        self._traffic.add(received=moved, decoded=len(answer.content))
         self._last.warning = answer.headers.get("Warning", "")
         if answer.ok:
             _check_end(answer)
@@ -374,7 +383,7 @@ def _check_whole(dataset: Dataset, instance: str) -> None:
     found = values.text(dataset, "SOPInstanceUID")
     if found != instance:
         raise CorruptAnswerError("an instance", "the one that was asked for", "another")
-    last = dataset.get_item(max(dataset.keys()))
+    last: object = dataset.get_item(max(dataset.keys()))
     if (
         isinstance(last, RawDataElement)
         and last.length != _UNDEFINED_LENGTH

@@ -73,7 +73,7 @@ class OrthancChanges:
         found = self._web.get_json(f"{self._root}/{_LEVELS[level]}/{ident}")
         return found if isinstance(found, dict) else None
 
-    def _page(self, **parameters: object) -> dict[str, Any] | None:
+    def _page(self, **parameters: str | int) -> dict[str, Any] | None:
         try:
             page = self._web.get_json(f"{self._root}/changes", **parameters)
         except (PacsRefusedError, PacsUnreachableError):

@@ -13,7 +13,6 @@ import pydicom
 from pydicom import Dataset
 
 from lesiongraph.errors import LesionGraphError
-from lesiongraph.lesion import KEPT
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.arrival import Arrival
 from lesiongraph.mining.dicom_folder import mine_dicom
@@ -26,7 +25,7 @@ from lesiongraph.mining.pacs.pacs import UNKNOWN, InstanceName, Mark, Pacs, Seri
 from lesiongraph.mining.result import MiningResult
 
 Progress = Callable[[str, int, int], None]
-# series row, its slices, the marks kept on it → slice indices whose pixels are needed
+# series row, its slices, the marks on it (kept and rejected) → slice indices whose pixels are needed
 Wanted = Callable[[Mapping[str, object], pd.DataFrame, pd.DataFrame], Iterable[int]]
 # One modality a search: a list of several silently finds nothing with some servers.
 _MODALITIES = ("CT", *MARK_MODALITIES)
@@ -135,6 +134,7 @@ class _Run:
                 "PACS: requests": traffic.requests,
                 "PACS: requests repeated": traffic.retries,
                 "PACS: bytes received": traffic.bytes_received,
+                "PACS: bytes decoded": traffic.bytes_decoded,
             }
         )
 
@@ -332,9 +332,9 @@ class _Run:
 
     def _wanted(self, study: MirroredStudy, found: MiningResult) -> Iterator[tuple[str, str]]:
         """Yield (series, instance), admitted UIDs, of the slices of a study that are needed and not here."""
-        kept = found.lesions[(found.lesions.status == KEPT) & (found.lesions.slice_index >= 0)]
+        on_images = found.lesions[found.lesions.slice_index >= 0]
         rows = found.series.set_index("series_instance_uid", drop=False)
-        for series, marks in kept.groupby("series_instance_uid"):
+        for series, marks in on_images.groupby("series_instance_uid"):
             if self.mirror.study(str(rows.loc[series].study_instance_uid)).name != study.name:
                 continue
             slices = found.slices[found.slices.series_instance_uid == series].sort_values("slice_index")

@@ -19,16 +19,20 @@ class Traffic:
 
     requests: int = 0
     retries: int = 0
-    bytes_received: int = 0
+    bytes_received: int = 0  # over the wire
+    bytes_decoded: int = 0  # the same after a content encoding (gzip) was undone
     bytes_sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, *, requests: int = 0, retries: int = 0, received: int = 0, sent: int = 0) -> None:
+    def add(
+        self, *, requests: int = 0, retries: int = 0, received: int = 0, decoded: int = 0, sent: int = 0
+    ) -> None:
         """Count."""
         with self._lock:
             self.requests += requests
             self.retries += retries
             self.bytes_received += received
+            self.bytes_decoded += decoded
             self.bytes_sent += sent
 
 
