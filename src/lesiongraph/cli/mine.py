@@ -27,6 +27,18 @@ def mine(
     roi: Annotated[
         str | None, typer.Option("--roi", help="Regular expression: which structures are lesions.")
     ] = None,
+    deidentify: Annotated[
+        bool | None,
+        typer.Option(
+            "--deidentify/--keep-identifiers",
+            help="Remove names, ids, dates and free text on the way in (docs/deidentification.md). "
+            "Without either: as the workspace was mined before; a new one keeps what folders hold.",
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Key file, outside the workspace: the way back to the originals."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Read lesion marks into the catalogue; sources add up.
@@ -34,9 +46,16 @@ def mine(
     A mark met again changes nothing. Marks that cannot stand stay in the catalogue as rejected, with the
     reason.
     """
+    from lesiongraph.pipeline.identifiers import Identifiers
     from lesiongraph.pipeline.mine import mine as run
     from lesiongraph.workspace import Workspace
 
     with progress() as callback:
-        report = run(Workspace(workspace), sources, roi_pattern=roi, progress=callback)
+        report = run(
+            Workspace(workspace),
+            sources,
+            roi_pattern=roi,
+            identifiers=Identifiers(removed=deidentify, key=key),
+            progress=callback,
+        )
     show_report(report, json, str(workspace))

@@ -21,6 +21,7 @@ from lesiongraph.mining import (
     open_series,
 )
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
+from lesiongraph.pipeline.identifiers import KEEP, Identifiers
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
 from lesiongraph.workspace import RunReport, Workspace
@@ -36,18 +37,33 @@ def mine(
     sources: Sequence[Path],
     *,
     roi_pattern: str | None = None,
+    identifiers: Identifiers = KEEP,
     progress: Progress = silent,
 ) -> RunReport:
     """Mine sources into the workspace's catalogue; a mark met before keeps its row and id.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    sources : sequence of Path
+    roi_pattern : str, optional
+        Regular expression: which structures are lesions, instead of the built-in rule.
+    identifiers : Identifiers
+        Whether the sources are de-identified on the way in, and with which key file.
+    progress : callable
+        Called with (stage, done, total).
 
     Raises
     ------
     SourceNotFoundError
         If a source does not exist or holds nothing that can be read; the catalogue stays as it was.
+    UsageError
+        If the workspace holds identifiers and `identifiers` removes them, or the other way round.
     """
     report = RunReport("mine")
     with workspace.lock():
         former, known = _former(workspace)
+        sources = identifiers.taken_in(workspace, sources, report, progress)
         found = mine_sources(sources, roi_pattern=roi_pattern, progress=progress)
         apart = [path for path in known if path not in {source.absolute() for source in sources}]
         if apart and _report_and_image_came_apart(found, former):

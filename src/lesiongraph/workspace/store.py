@@ -287,7 +287,7 @@ class Workspace:
         if pointer_was or self._stages:
             return
         with contextlib.suppress(OSError):
-            for name in ("scratch", "runs"):
+            for name in ("scratch", "runs", "mirror"):
                 if (self.path / name).is_dir():
                     (self.path / name).rmdir()  # stops here where one of them holds something
             for name in (_POINTER, _LOCK):

@@ -13,7 +13,8 @@ from lesiongraph.errors import LesionGraphError
 from lesiongraph.mining.deidentify.key_file import KeyFile, KeyFileError, WrongKeyError, open_or_create
 from lesiongraph.mining.dicom_values import short_hash
 
-MARK = "deidentification.json"
+MIRROR = "mirror"  # below the workspace: what was copied from sources, de-identified
+MARK = f"{MIRROR}/deidentification.json"
 POLICY = 1  # raised when the same original would be cleaned into something else
 
 
@@ -46,7 +47,7 @@ def find_key(workspace: Path, key: Path | None = None, *, new: bool = True) -> K
             "Whoever is given the workspace must not be given the key: choose another place with --key.",
         )
     if (expected or not new) and not path.exists():
-        raise KeyFileError(path, "no file", f"Give the key {expected} of this workspace with --key.".replace("  ", " "))
+        raise KeyFileError(path, "no file", f"Give the key {expected or 'file'} of this workspace with --key.")
     opened = open_or_create(path)
     if expected and opened.key_id != expected:
         opened.close()
@@ -71,7 +72,8 @@ def expected_key_id(workspace: Path) -> str:
 def mark_workspace(workspace: Path, key: KeyFile) -> None:
     """Write into a workspace which key it is de-identified with; the mark is never changed."""
     if not (workspace / MARK).exists():
-        part = workspace / f".{MARK}.part"
+        part = workspace / f"{MARK}.part"
+        part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps({"key_id": key.key_id, "policy": POLICY}) + "\n")
         part.replace(workspace / MARK)
 
