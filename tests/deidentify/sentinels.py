@@ -7,6 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,7 @@ TEXTS = {
 NOT_CONTENT = {"SpecificCharacterSet", "TransferSyntaxUID", "PixelData", "CodeMeaning"}
 
 
+@cache
 def attributes(vr: str) -> list[int]:
     """Return every attribute of PS3.6 with this VR, beside group 0002 (file meta information)."""
     return [
@@ -102,21 +104,23 @@ def _png_texts(content: bytes) -> Iterator[bytes]:
 def found(contents: Iterable[tuple[str, bytes]], wanted: Iterable[str]) -> dict[str, str]:
     """Return which of the wanted values stand in the contents, and where first.
 
-    Numbers count where they stand alone (a date among the digits of a hash is none); a text counts anywhere,
-    in any case.
+    Dates and times count where they stand alone (eight digits of a hash are no date); all else counts
+    anywhere, in any case.
     """
     words = {word.lower(): word for word in wanted if word}
-    numbers = {word for word in words if re.fullmatch(r"[\d.\-:]+", word)}
-    texts = [word for word in words if word not in numbers]
+    moments = {word for word in words if re.fullmatch(r"[\d.\-:]{1,13}", word)}
+    by_start: dict[bytes, list[str]] = {}
+    for word in words.keys() - moments:
+        by_start.setdefault(word.encode()[:14], []).append(word)
     hits: dict[str, str] = {}
     for name, content in contents:
         lower = content.lower()
         for number in set(re.findall(rb"(?<![\d.])[\d.\-:]*\d", lower)):
-            # a date may stand in front of a time, a UID at the end of a sentence
+            # a date may stand in front of a time, either at the end of a sentence
             for part in {number, number.strip(b".-:"), number[:8], number[:10]}:
-                if part.decode() in numbers:
+                if part.decode() in moments:
                     hits.setdefault(words[part.decode()], name)
-        for text in texts:
-            if text.encode() in lower:
-                hits.setdefault(words[text], name)
+        for start, group in by_start.items():
+            if start in lower:
+                hits |= {words[w]: hits.get(words[w], name) for w in group if w.encode() in lower}
     return hits
