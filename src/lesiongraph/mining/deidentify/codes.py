@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from functools import cache
 
@@ -62,11 +61,11 @@ def _text(entry: Dataset, keyword: str) -> str:
 
 @cache
 def _meanings() -> dict[tuple[str, str], str]:
-    """Return the meaning of each code that PS3.16 uses, by (scheme, value)."""
-    return {
-        (scheme, value): meaning
-        for scheme, keywords in concepts.items()
-        for codes in keywords.values()
-        for value, (meaning, *_) in codes.items()
-        if re.fullmatch(r"[\x20-\x7e]*", meaning)
-    }
+    """Return the shortest meaning of each code that PS3.16 uses, by (scheme, value)."""
+    known: dict[tuple[str, str], str] = {}
+    for scheme, keywords in concepts.items():
+        for codes in keywords.values():
+            for value, (meaning, *_) in codes.items():
+                if meaning.isascii() and len(meaning) < len(known.get((scheme, value), meaning + "x")):
+                    known[scheme, value] = meaning
+    return known

@@ -21,7 +21,7 @@ from lesiongraph.mining.deidentify.key_file import KeyFile
 from lesiongraph.mining.deidentify.moments import Shift
 from lesiongraph.mining.deidentify.pixels import clean_pixels
 from lesiongraph.mining.deidentify.pseudonyms import Pseudonyms, is_standard_uid
-from lesiongraph.mining.deidentify.values import Values, code_string_stays, is_number
+from lesiongraph.mining.deidentify.values import Values, cap_age, is_number
 from lesiongraph.mining.deidentify.wording import words_of
 from lesiongraph.mining.dicom_values import lenient_reading, text
 
@@ -120,6 +120,8 @@ class _Job:
                     admitted[tag] = element
         if coded:
             self._add_code(dataset, admitted)
+        if "MeasuredValueSequence" in admitted:
+            cap_age(dataset, admitted)
         return admitted
 
     def _element(

@@ -50,10 +50,10 @@ class Shift:
         if match is None or int(match[1]) > 23 or int(match[2] or 0) > 59 or int(match[3] or 0) > 60:
             return ""
         seconds = 3600 * int(match[1]) + 60 * int(match[2] or 0) + int(match[3] or 0) + float(match[4] or 0)
-        moved = min(self.start_s + self.share * seconds, _DAY_S - 1e-6)
-        whole = int(moved)
+        moved_us = min(round(1e6 * (self.start_s + self.share * seconds)), 1_000_000 * _DAY_S - 1)
+        whole, fraction_us = divmod(moved_us, 1_000_000)
         clock = f"{whole // 3600:02d}{whole // 60 % 60:02d}{whole % 60:02d}"
-        return f"{clock}.{int((moved - whole) * 1e6):06d}" if match[4] else clock
+        return f"{clock}.{fraction_us:06d}" if match[4] else clock
 
     def datetime(self, original: str) -> str:
         """Return the moved date and time, "" where `original` is none; a zone is left out: it is a place."""

@@ -14,6 +14,7 @@ from lesiongraph.mining.deidentify.actions import Action
 from lesiongraph.mining.deidentify.moments import Shift
 from lesiongraph.mining.deidentify.pseudonyms import Pseudonyms
 from lesiongraph.mining.deidentify.vocabulary import TERMS
+from lesiongraph.mining.dicom_values import number
 from lesiongraph.mining.sr_tree import code_of
 from lesiongraph.mining.structures import names_a_lesion
 
@@ -88,6 +89,19 @@ def _age(value: str) -> str:
     if match is None:
         return ""
     return f"{OLDEST_YEARS + 1:03d}Y" if match[2] in ("Y", "") and int(match[1]) > OLDEST_YEARS else value
+
+
+def cap_age(item: Dataset, admitted: Dataset) -> None:
+    """Bring the age that a report's item states down to 90 years where it is beyond 89, in place."""
+    if code_of(item, "ConceptNameCodeSequence") != SUBJECT_AGE:
+        return
+    for measured in admitted.MeasuredValueSequence:
+        in_years = code_of(measured, "MeasurementUnitsCodeSequence").value in ("a", "")
+        if in_years and not number(measured, "NumericValue") <= OLDEST_YEARS:
+            for keyword in ("FloatingPointValue", "RationalNumeratorValue", "RationalDenominatorValue"):
+                if keyword in measured:
+                    delattr(measured, keyword)
+            measured.NumericValue = str(OLDEST_YEARS + 1)
 
 
 def _code_string(value: str) -> str:

@@ -15,16 +15,17 @@ from lesiongraph.mining.deidentify.vocabulary import BARE_KERNEL, KERNEL, WORDS
 _LONGEST = 1024  # a label or measurement is short; a text beyond this is not read word by word
 _MAKES_UP = 3  # ours: "livertumor" is made of known words of at least this many letters
 _UNIT = r"(?:mm|cm|ml|kv|kvp|hu|ma|mas|%|deg|s|x)"
+_PLAIN = str.maketrans("×–²³", "x-23")  # what is kept is written as ASCII, without a character set
 _TOKEN = re.compile(
     r"(?P<tool>cornerstone(?:tools|3dtools)?@\^?\d{1,2}(?:\.\d{1,3}){0,2}:)"
     rf"|(?P<kernel>(?<![A-Za-z\d])(?:{KERNEL.pattern})(?![A-Za-z\d]))"
-    rf"|(?P<measure>(?<![\d.])\d{{1,3}}(?:\.\d{{1,3}})?(?=\s?{_UNIT}2?3?(?![a-z])|\s?[x*×]\s?\d)"
-    r"|(?<=[x*×])\d{1,3}(?:\.\d{1,3})?(?![\d.])|(?<=[x*×]\s)\d{1,3}(?:\.\d{1,3})?(?![\d.]))"
+    rf"|(?P<measure>(?<![\d.])\d{{1,3}}(?:\.\d{{1,3}})?(?=\s?{_UNIT}2?3?(?![a-z])|\s?[x*]\s?\d)"
+    r"|(?<=[x*])\d{1,3}(?:\.\d{1,3})?(?![\d.])|(?<=[x*]\s)\d{1,3}(?:\.\d{1,3})?(?![\d.]))"
     r"|(?P<number>\d[\d.,]*)"
     r"|(?P<word>[^\W\d_]+)"
-    r"|(?P<mark>[\s_.,:;()/+\-–*&<>=%#^@\[\]²³×]+)"
+    r"|(?P<mark>[ \t\r\n\f_.,:;()/+\-*&<>=%#^@\[\]]+)"
     r"|(?P<other>.)",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.DOTALL | re.ASCII,
 )
 _BARE = re.compile(r"0{0,4}\d{1,2}(?:\.\d{1,3})?[.,]?")
 _MOST_BARE = 3  # ours: more numbers without unit than this may be a telephone number or an identifier
@@ -43,12 +44,14 @@ def sentence(text: str, names: Collection[str] = ()) -> str:
     names : collection of str
         Words in lower case that do not stay even where the vocabulary holds them.
     """
+    text = text.translate(_PLAIN)
     pieces = _pieces(text, names)
     return text.strip() if all(stays for _, stays, _ in pieces) else ""
 
 
 def descriptor(text: str, names: Collection[str] = ()) -> str:
     """Return the harmless words of a label, in their order, "" where there is none."""
+    text = text.translate(_PLAIN)
     pieces = _pieces(text, names)
     if all(stays for _, stays, _ in pieces):
         return text.strip()
@@ -98,7 +101,7 @@ def _judged(text: str, names: Collection[str]) -> Iterator[Piece]:
         elif kind == "kernel":
             stays = KERNEL.fullmatch(piece) is not None or _is_known(piece)
         else:
-            stays = kind in ("tool", "measure", "mark") and piece.isascii() or piece in "²³×–"
+            stays = kind in ("tool", "measure", "mark")
         yield piece, stays, kind
 
 
