@@ -9,7 +9,8 @@ import pytest
 
 from lesiongraph.mining import Deidentifier, KeyFile
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "mining"))  # dicom_files
+for room in ("mining", "e2e"):  # dicom_files, small_hospital
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
 
 
 @pytest.fixture

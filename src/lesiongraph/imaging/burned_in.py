@@ -14,7 +14,7 @@ BRIGHT_HU = 300  # ours: beside the body only metal is brighter, and what someon
 _GLYPH_PX = (5, 48)  # ours: height of a letter, in pixels
 _WIDEST = 1.8  # ours: a letter is at most this many of its heights wide
 _FULLEST = 0.85  # ours: strokes fill less of a letter's box than this
-_SAME_VALUE = 0.6  # ours: share of a row's bright pixels that have its commonest value
+_SAME_VALUE = 0.15  # ours: share of a row's bright pixels that have its commonest value; smoothed edges take most
 _LETTERS = 4  # ours: letters and digits in a row that make a text
 _FURTHEST_APART = 2.0  # ours: gap between neighbours of a row, in letter heights
 _AROUND_BODY_PX = 3
@@ -31,7 +31,7 @@ def suspect_text(hu: NDArray[np.integer], patient: NDArray[np.bool_]) -> bool:
 
     Notes
     -----
-    Text over the body, text of smooth edges and few equal values, and fewer than four letters are missed.
+    Text over the body, text no brighter than `BRIGHT_HU`, and fewer than four letters are missed.
     """
     bright = (hu > BRIGHT_HU) & ~ndimage.binary_dilation(patient, iterations=_AROUND_BODY_PX)
     if not bright.any():

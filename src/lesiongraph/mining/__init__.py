@@ -5,6 +5,7 @@ from lesiongraph.mining.deeplesion_images import hu_from_8bit
 from lesiongraph.mining.deidentify import Deidentifier, KeyFile, Originals, find_key
 from lesiongraph.mining.deidentify.key_place import MIRROR, expected_key_id, mark_workspace
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
+from lesiongraph.mining.dicom_series import BURNED_IN
 from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.mirror_folder import mirror_folders
 from lesiongraph.mining.readers import SliceReader, open_series
@@ -13,6 +14,7 @@ from lesiongraph.mining.sources import is_table, mine_sources
 from lesiongraph.mining.subsets import assign_subsets
 
 __all__ = [
+    "BURNED_IN",
     "IMAGE_NOT_FOUND",
     "MIRROR",
     "Arrival",

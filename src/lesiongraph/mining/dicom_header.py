@@ -53,6 +53,7 @@ _TAGS = [
     "RescaleIntercept",
     "RescaleSlope",
     "RescaleType",
+    "BurnedInAnnotation",
 ]
 
 
@@ -295,6 +296,7 @@ def _header(
         patient_sex=values.text(dataset, "PatientSex"),
         patient_age=values.age_years(dataset),
         body_part_examined=values.text(dataset, "BodyPartExamined"),
+        burned_in=values.text(dataset, "BurnedInAnnotation").upper() == "YES",
     )
 
 
