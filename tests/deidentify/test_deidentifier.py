@@ -52,7 +52,9 @@ def report(*extra: Dataset) -> Dataset:
 
 
 def item_of(dataset: Dataset, value_type: str) -> Dataset:
-    (found,) = [i for i in dataset.ContentSequence[0].ContentSequence[0].ContentSequence if i.ValueType == value_type]
+    (found,) = [
+        i for i in dataset.ContentSequence[0].ContentSequence[0].ContentSequence if i.ValueType == value_type
+    ]
     return found
 
 
@@ -64,7 +66,8 @@ def test_the_door_is_an_arrival(door):
 def test_one_secret_gives_the_same_in_every_run_another_does_not(tmp_path):
     secret = bytes(range(32))
     doors = [
-        Deidentifier(KeyFile.create(tmp_path / f"{n}.key", s)) for n, s in enumerate((secret, secret, bytes(32)))
+        Deidentifier(KeyFile.create(tmp_path / f"{n}.key", s))
+        for n, s in enumerate((secret, secret, bytes(32)))
     ]
     first, again, other = (d.admit(ct_slice(0)) for d in doors)
     assert first == again
@@ -74,18 +77,29 @@ def test_one_secret_gives_the_same_in_every_run_another_does_not(tmp_path):
 
 def test_references_between_objects_hold(door):
     image, document = door.admit(ct_slice(0)), door.admit(report())
-    state = door.admit(gsps([annotation([uid("series", 0, (1, 0, 0, 0, 1, 0), (32, 48))], [line((1, 1, 9, 1))])]))
-    num = [i for i in document.ContentSequence[0].ContentSequence[0].ContentSequence if i.ValueType == "NUM"][0]
+    state = door.admit(
+        gsps([annotation([uid("series", 0, (1, 0, 0, 0, 1, 0), (32, 48))], [line((1, 1, 9, 1))])])
+    )
+    num = [i for i in document.ContentSequence[0].ContentSequence[0].ContentSequence if i.ValueType == "NUM"][
+        0
+    ]
     scoord = num.ContentSequence[0]
     referenced = scoord.ContentSequence[0].ReferencedSOPSequence[0]
-    assert referenced.ReferencedSOPInstanceUID == image.SOPInstanceUID == door.uid(str(ct_slice(0).SOPInstanceUID))
+    assert (
+        referenced.ReferencedSOPInstanceUID
+        == image.SOPInstanceUID
+        == door.uid(str(ct_slice(0).SOPInstanceUID))
+    )
     assert referenced.ReferencedSOPClassUID == CT
     drawn_on = state.GraphicAnnotationSequence[0].ReferencedImageSequence[0]
     assert drawn_on.ReferencedSOPInstanceUID == image.SOPInstanceUID
     assert document.StudyInstanceUID == image.StudyInstanceUID
     assert document.PatientID == image.PatientID
     assert document.StudyDate == image.StudyDate
-    assert scoord.GraphicData == report().ContentSequence[0].ContentSequence[0].ContentSequence[0].ContentSequence[0].GraphicData
+    assert (
+        scoord.GraphicData
+        == report().ContentSequence[0].ContentSequence[0].ContentSequence[0].ContentSequence[0].GraphicData
+    )
 
 
 def test_every_new_uid_is_valid_and_has_its_original(door, key):
@@ -100,7 +114,9 @@ def test_uids_of_the_standard_stay(door):
     admitted = door.admit(ct_slice(0, FrameOfReferenceUID=atlas))
     assert admitted.FrameOfReferenceUID == atlas
     assert admitted.SOPClassUID == CT
-    assert door.admit(ct_slice(0, SOPInstanceUID=CT + ".99")).SOPInstanceUID != CT + ".99"  # an instance is not
+    assert (
+        door.admit(ct_slice(0, SOPInstanceUID=CT + ".99")).SOPInstanceUID != CT + ".99"
+    )  # an instance is not
 
 
 @pytest.mark.parametrize(
@@ -119,7 +135,11 @@ def test_a_tracking_identifier_stays_equal_where_it_was_equal(door):
     items = [text_item(TRACKING, "Zqvort liver A"), uid_item(TRACKING_UID, "1.2.3.4")]
     first, second = door.admit(report(*items)), door.admit(report(*items))
     other = door.admit(report(text_item(TRACKING, "Zqvort liver B")))
-    assert item_of(first, "TEXT").TextValue == item_of(second, "TEXT").TextValue != item_of(other, "TEXT").TextValue
+    assert (
+        item_of(first, "TEXT").TextValue
+        == item_of(second, "TEXT").TextValue
+        != item_of(other, "TEXT").TextValue
+    )
     assert item_of(first, "UIDREF").UID == door.uid("1.2.3.4")
 
 
@@ -162,12 +182,18 @@ def test_an_age_in_a_report_is_capped(door):
     measured.NumericValue = "97"
     measured.MeasurementUnitsCodeSequence = []
     age.MeasuredValueSequence = [measured]
-    nums = [i for i in door.admit(report(age)).ContentSequence[0].ContentSequence[0].ContentSequence if i.ValueType == "NUM"]
+    nums = [
+        i
+        for i in door.admit(report(age)).ContentSequence[0].ContentSequence[0].ContentSequence
+        if i.ValueType == "NUM"
+    ]
     (stated,) = [i for i in nums if i.ConceptNameCodeSequence[0].CodeValue == "121033"]
     assert stated.MeasuredValueSequence[0].NumericValue == 90
 
 
-@pytest.mark.parametrize("name", ["Zqvort-GTV", "Lung-GTV", "Zqvort", "GTV minus Zqvort", "ZqvortLung-GTV", "liver ohne tumour"])
+@pytest.mark.parametrize(
+    "name", ["Zqvort-GTV", "Lung-GTV", "Zqvort", "GTV minus Zqvort", "ZqvortLung-GTV", "liver ohne tumour"]
+)
 def test_a_structure_stays_a_lesion_or_none(door, name):
     roi = Dataset()
     roi.ROIName = name
@@ -180,14 +206,17 @@ def test_a_structure_stays_a_lesion_or_none(door, name):
 
 
 def test_text_drawn_on_an_image(door):
-    drawn = annotation([uid("x")], [], [label("24 x 16 mm", 1, 1), label("Zqvort", 2, 2), label("liver", 3, 3)])
+    drawn = annotation(
+        [uid("x")], [], [label("24 x 16 mm", 1, 1), label("Zqvort", 2, 2), label("liver", 3, 3)]
+    )
     texts = door.admit(gsps([drawn])).GraphicAnnotationSequence[0].TextObjectSequence
     assert [t.UnformattedTextValue for t in texts] == ["24 x 16 mm", "", "liver"]
 
 
 def test_a_patient_without_id_stays_without_and_its_studies_share_nothing(door):
     one, same, other = (
-        door.admit(ct_slice(z, PatientID="", StudyInstanceUID=study)) for z, study in ((0, "1.1"), (5, "1.1"), (0, "1.2"))
+        door.admit(ct_slice(z, PatientID="", StudyInstanceUID=study))
+        for z, study in ((0, "1.1"), (5, "1.1"), (0, "1.2"))
     )
     assert one.PatientID == ""
     assert one.StudyDate == same.StudyDate != other.StudyDate
@@ -253,4 +282,8 @@ def test_the_result_says_how_it_was_made(door):
     admitted = door.admit(ct_slice(0))
     assert admitted.PatientIdentityRemoved == "YES"
     assert admitted.LongitudinalTemporalInformationModified == "MODIFIED"
-    assert {c.CodeValue for c in admitted.DeidentificationMethodCodeSequence} >= {"113100", "113104", "113107"}
+    assert {c.CodeValue for c in admitted.DeidentificationMethodCodeSequence} >= {
+        "113100",
+        "113104",
+        "113107",
+    }

@@ -17,7 +17,12 @@ from lesiongraph.mining.mirror_folder import write_object
 
 WANTED = [WORD, ROOT + "1", DATE, TIME, TIME.split(".")[0], TEXTS["AS"]]
 # where attributes may hide: at the top, in a sequence that is kept, in one that is not, two levels down
-PLACES = ("top", "ContentSequence", "RequestAttributesSequence", "ReferencedSeriesSequence ReferencedSOPSequence")
+PLACES = (
+    "top",
+    "ContentSequence",
+    "RequestAttributesSequence",
+    "ReferencedSeriesSequence ReferencedSOPSequence",
+)
 
 
 def written(door: Deidentifier, dataset: Dataset, folder) -> bytes:

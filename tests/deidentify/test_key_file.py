@@ -54,7 +54,11 @@ def test_rows_are_only_added(tmp_path):
         key.remember([("1", "another")])
         assert key.original("uids", "1") == "original"
     connection = sqlite3.connect(tmp_path / "a.key")
-    for statement in ("UPDATE uids SET original = 'x'", "DELETE FROM patients", "UPDATE secret SET value = x'00'"):
+    for statement in (
+        "UPDATE uids SET original = 'x'",
+        "DELETE FROM patients",
+        "UPDATE secret SET value = x'00'",
+    ):
         with pytest.raises(sqlite3.IntegrityError, match="only added to"):
             connection.execute(statement)
     connection.close()

@@ -36,7 +36,8 @@ def test_what_cannot_be_read_is_counted_and_not_copied(door, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, {"Modality": "MR"}, {"RescaleIntercept": None}]
+    "changes",
+    [{"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, {"Modality": "MR"}, {"RescaleIntercept": None}],
 )
 def test_a_mark_on_an_image_left_out_is_rejected_for_the_same_reason(door, tmp_path, changes):
     source = tmp_path / "source"
@@ -87,8 +88,10 @@ def test_sources_that_cannot_be(door, tmp_path):
 def test_mining_again_changes_nothing_and_marks_add_up(cli, small_hospital, tmp_path):
     first, second = sorted(small_hospital.iterdir())[:2]
     run = ("-w", tmp_path / "w", "--key", tmp_path / "k.key", "--json")
-    told = [json.loads(cli("mine", source, *run, *more).out) for source, more in (
-        (first, ["--deidentify"]), (first, []), (second, []))]
+    told = [
+        json.loads(cli("mine", source, *run, *more).out)
+        for source, more in ((first, ["--deidentify"]), (first, []), (second, []))
+    ]
     assert [t["already_done"] for t in told] == [False, True, False]
     assert told[2]["counts"]["catalogue rows"] > told[1]["counts"]["catalogue rows"]
     assert all("de-identified with the key" in " ".join(t["notes"]) for t in told)
@@ -115,7 +118,9 @@ def test_a_workspace_is_of_one_kind(cli, small_hospital, tmp_path):
 
 def test_tables_of_files_are_refused(cli, tmp_path):
     (tmp_path / "masks.csv").write_text("image,mask\n")
-    refused = cli("mine", tmp_path / "masks.csv", "-w", tmp_path / "w", "--deidentify", "--key", tmp_path / "k")
+    refused = cli(
+        "mine", tmp_path / "masks.csv", "-w", tmp_path / "w", "--deidentify", "--key", tmp_path / "k"
+    )
     assert refused.code == 2
     assert "expected folders of DICOM" in refused.err
     assert not (tmp_path / "k").exists()

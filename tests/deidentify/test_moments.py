@@ -37,7 +37,10 @@ def test_order_of_times_within_a_day_stays(times, patient):
     early, late = sorted(times)
     a, b = (shift.time(t.strftime("%H%M%S.%f")) for t in (early, late))
     assert a <= b
-    assert (a < b) or (late.hour * 3600 + late.minute * 60 + late.second == early.hour * 3600 + early.minute * 60 + early.second)
+    assert (a < b) or (
+        late.hour * 3600 + late.minute * 60 + late.second
+        == early.hour * 3600 + early.minute * 60 + early.second
+    )
 
 
 @given(DATES, TIMES)
@@ -51,7 +54,9 @@ def test_ways_to_write_a_date(value):
     assert SHIFT.date(value) == "20090217"
 
 
-@pytest.mark.parametrize("value", ["", "Jan 2020", "20201301", "20200230", "2020", "00010101", "20200131-20200201"])
+@pytest.mark.parametrize(
+    "value", ["", "Jan 2020", "20201301", "20200230", "2020", "00010101", "20200131-20200201"]
+)
 def test_what_is_no_date_is_not_kept(value):
     assert SHIFT.date(value) == ""
 

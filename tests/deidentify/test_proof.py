@@ -39,7 +39,9 @@ def _plant_in(dataset: Dataset, path: Path) -> None:
     """Fill a file of the hospital with values that must not come through, wherever DICOM has room."""
     for keyword in PLANTED:
         vr = dictionary_VR(tag_for_keyword(keyword))
-        setattr(dataset, keyword, f"{WORD} {path.parent.name}" if vr in ("LO", "SH", "LT", "ST") else TEXTS[vr])
+        setattr(
+            dataset, keyword, f"{WORD} {path.parent.name}" if vr in ("LO", "SH", "LT", "ST") else TEXTS[vr]
+        )
     private = dataset.private_block(0x0011, WORD, create=True)
     private.add_new(1, "LO", f"{WORD} private")
     request = Dataset()
@@ -58,7 +60,10 @@ def _plant_in(dataset: Dataset, path: Path) -> None:
             item.ConceptCodeSequence[0].CodeMeaning = f"Liver of {WORD}"
         item.ObservationDateTime = TEXTS["DT"]
     for annotated in dataset.get("GraphicAnnotationSequence") or []:
-        annotated.TextObjectSequence = [*(annotated.get("TextObjectSequence") or []), label(f"{WORD} 24 mm", 5, 5)]
+        annotated.TextObjectSequence = [
+            *(annotated.get("TextObjectSequence") or []),
+            label(f"{WORD} 24 mm", 5, 5),
+        ]
         annotated.GraphicLayer = WORD.upper()
     if dataset.get("ValueType") == "CONTAINER":
         dataset.ContentSequence = [*dataset.ContentSequence, *_remarks()]

@@ -62,7 +62,9 @@ def test_a_known_word_that_is_the_patients_name_does_not_stay():
     assert wording.words_of("Long^Anna B") == {"long", "anna"}
 
 
-@pytest.mark.parametrize("name", ["B30f", "Br40d\\3", "STANDARD", "FC08", "L", "YA", "BONEPLUS", "B31f", "I41s"])
+@pytest.mark.parametrize(
+    "name", ["B30f", "Br40d\\3", "STANDARD", "FC08", "L", "YA", "BONEPLUS", "B31f", "I41s"]
+)
 def test_kernels_stay(name):
     assert wording.kernel(name) == name
 

@@ -20,7 +20,9 @@ def slice_with(text: str = "", *, at=(4, 4), size_px: int = 12, smooth: bool = F
 
 
 @pytest.mark.parametrize("at", [(4, 4), (150, 4), (4, 235)])
-@pytest.mark.parametrize(("size_px", "smooth"), [(10, False), (16, False), (16, True)])  # see the docs for 10, True
+@pytest.mark.parametrize(
+    ("size_px", "smooth"), [(10, False), (16, False), (16, True)]
+)  # see the docs for 10, True
 def test_drawn_text_is_suspected(smooth, at, size_px):
     assert suspect_text(slice_with("DOE JOHN", at=at, size_px=size_px, smooth=smooth), PATIENT)
 

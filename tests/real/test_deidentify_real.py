@@ -50,7 +50,10 @@ def test_lesions_are_the_same(both, original_of):
     assert len(kept.lesions) == len(cleaned.lesions) > 20
     numbered = []
     for frame, name in ((kept.lesions, lambda uid: uid), (cleaned.lesions, original_of.uid)):
-        read_from = [name(str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)) for path in frame.source_path]
+        read_from = [
+            name(str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID))
+            for path in frame.source_path
+        ]
         place = frame.source_item.str.extract(r"^(\S+ ?\d*)")[0]
         rows = frame.assign(read_from=read_from, place=place)
         numbered.append(rows.sort_values(["read_from", "place", "x0"], kind="stable"))

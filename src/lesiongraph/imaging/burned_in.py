@@ -14,7 +14,9 @@ BRIGHT_HU = 300  # ours: beside the body only metal is brighter, and what someon
 _GLYPH_PX = (5, 48)  # ours: height of a letter, in pixels
 _WIDEST = 1.8  # ours: a letter is at most this many of its heights wide
 _FULLEST = 0.85  # ours: strokes fill less of a letter's box than this
-_SAME_VALUE = 0.15  # ours: share of a row's bright pixels that have its commonest value; smoothed edges take most
+_SAME_VALUE = (
+    0.15  # ours: share of a row's bright pixels that have its commonest value; smoothed edges take most
+)
 _LETTERS = 4  # ours: letters and digits in a row that make a text
 _FURTHEST_APART = 2.0  # ours: gap between neighbours of a row, in letter heights
 _AROUND_BODY_PX = 3
@@ -67,7 +69,11 @@ def _follows(before: tuple[slice, slice], after: tuple[slice, slice]) -> bool:
     heights = [box[0].stop - box[0].start for box in (before, after)]
     overlap = min(before[0].stop, after[0].stop) - max(before[0].start, after[0].start)
     gap = after[1].start - before[1].stop
-    return overlap >= 0.6 * min(heights) and max(heights) <= 2 * min(heights) and gap <= _FURTHEST_APART * max(heights)
+    return (
+        overlap >= 0.6 * min(heights)
+        and max(heights) <= 2 * min(heights)
+        and gap <= _FURTHEST_APART * max(heights)
+    )
 
 
 def _is_text(hu: NDArray[np.integer], labels: NDArray[np.int32], row: list[int]) -> bool:

@@ -80,7 +80,9 @@ def mirror_folders(
 
 def _outside(folder: Path, mirror: Path) -> Iterator[Path]:
     if folder.resolve().is_relative_to(mirror.resolve()):
-        raise UsageError(f"{folder}: expected the source itself, found its de-identified copy. Give the source.")
+        raise UsageError(
+            f"{folder}: expected the source itself, found its de-identified copy. Give the source."
+        )
     for path in files_below(folder):
         if not path.resolve().is_relative_to(mirror.resolve()):
             yield path

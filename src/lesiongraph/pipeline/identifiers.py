@@ -58,7 +58,9 @@ class Identifiers:
                 "holds identifiers. Use another workspace (-w)."
             )
         if self.key is not None and not removed:
-            raise UsageError("--key: expected --deidentify beside it, found none. Add it, or leave out --key.")
+            raise UsageError(
+                "--key: expected --deidentify beside it, found none. Add it, or leave out --key."
+            )
         return removed
 
     def taken_in(

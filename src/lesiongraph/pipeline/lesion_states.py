@@ -84,7 +84,9 @@ def change_table(
 def states_by_lesion(changes: pd.DataFrame, lesions: pd.Series) -> pd.DataFrame:
     """Return `state_before` (seen from the study before) and `state_after`, "" where there is none."""
     found = {
-        column: lesions.map(changes[changes.looked == looked].set_index("lesion").state).astype("object").fillna("")
+        column: lesions.map(changes[changes.looked == looked].set_index("lesion").state)
+        .astype("object")
+        .fillna("")
         for column, looked in (("state_before", "back"), ("state_after", "forward"))
     }
     return pd.DataFrame(found)

@@ -1,4 +1,4 @@
-"""Takes data sets as they come; gives them without what names a person, and a key file to find the way back."""
+"""Takes data sets as they come; gives them without what names a person, and a key file for the way back."""
 
 from lesiongraph.mining.deidentify.deidentifier import Deidentifier
 from lesiongraph.mining.deidentify.key_file import KeyFile

@@ -54,22 +54,34 @@ _BY_VR = {
 } | dict.fromkeys(_NUMBERS, Action.NUMBER)
 
 _NAMED: dict[Action, str] = {
-    Action.EMPTY: "AccessionNumber ReferringPhysicianName PatientBirthDate StudyID ContentCreatorName ROIInterpreter",
+    Action.EMPTY: """
+        AccessionNumber ReferringPhysicianName PatientBirthDate StudyID ContentCreatorName
+        ROIInterpreter
+        """,
     Action.PATIENT_ID: "PatientID",
     Action.PATIENT_NAME: "PatientName",
     Action.SEX: "PatientSex",
     Action.AGE: "PatientAge",
-    Action.STANDARD_UID: """SOPClassUID ReferencedSOPClassUID FrameOfReferenceUID ReferencedFrameOfReferenceUID
-        RelatedFrameOfReferenceUID""",
+    Action.STANDARD_UID: """
+        SOPClassUID ReferencedSOPClassUID FrameOfReferenceUID ReferencedFrameOfReferenceUID
+        RelatedFrameOfReferenceUID
+        """,
     Action.UID: "SOPInstanceUID ReferencedSOPInstanceUID",
-    Action.MOMENT: """StudyDate SeriesDate AcquisitionDate ContentDate AcquisitionDateTime StudyTime SeriesTime
-        AcquisitionTime ContentTime InstanceCreationDate InstanceCreationTime""",
-    Action.CODE_STRING: """ImageType Modality ModalitiesInStudy MappingResource TemplateIdentifier PresentationLUTShape
-        PresentationIntentType FrameType PixelPresentation VolumetricProperties VolumeBasedCalculationTechnique
-        ApprovalStatus""",
-    Action.DESCRIPTOR: """SeriesDescription StudyDescription Manufacturer RescaleType WindowCenterWidthExplanation
-        LUTExplanation LUTLabel PositionReferenceIndicator DimensionDescriptionLabel GraphicLayerDescription
-        StructureSetLabel SegmentAlgorithmName AlgorithmName ROIDescription SegmentDescription""",
+    Action.MOMENT: """
+        StudyDate SeriesDate AcquisitionDate ContentDate AcquisitionDateTime StudyTime SeriesTime
+        AcquisitionTime ContentTime InstanceCreationDate InstanceCreationTime
+        """,
+    Action.CODE_STRING: """
+        ImageType Modality ModalitiesInStudy MappingResource TemplateIdentifier PresentationLUTShape
+        PresentationIntentType FrameType PixelPresentation VolumetricProperties
+        VolumeBasedCalculationTechnique ApprovalStatus
+        """,
+    Action.DESCRIPTOR: """
+        SeriesDescription StudyDescription Manufacturer RescaleType WindowCenterWidthExplanation
+        LUTExplanation LUTLabel PositionReferenceIndicator DimensionDescriptionLabel
+        GraphicLayerDescription StructureSetLabel SegmentAlgorithmName AlgorithmName ROIDescription
+        SegmentDescription
+        """,
     Action.STRUCTURE: "ROIName ROIObservationLabel SegmentLabel",
     Action.SENTENCE: "TextValue UnformattedTextValue",
     Action.TOKEN: "TrackingID GraphicLayer StackID",
@@ -77,21 +89,30 @@ _NAMED: dict[Action, str] = {
     Action.PERSON: "PersonName",
     Action.CODE_ENTRY: "CodeValue LongCodeValue URNCodeValue CodingSchemeDesignator CodeMeaning",
     Action.NUMBER: "ReferencedFrameNumber",
-    Action.PIXELS: """PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData
-        RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData""",
-    Action.ITEMS: """ReferencedSeriesSequence ReferencedSOPSequence ReferencedImageSequence ReferencedStudySequence
-        ReferencedInstanceSequence SourceImageSequence DerivationImageSequence ReferencedImageEvidenceSequence
-        SourceImageEvidenceSequence StudiesContainingOtherReferencedInstancesSequence RelatedSeriesSequence
-        AnatomicRegionSequence AnatomicRegionModifierSequence PrimaryAnatomicStructureSequence
+    Action.PIXELS: """
+        PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths
+        LUTData RedPaletteColorLookupTableData GreenPaletteColorLookupTableData
+        BluePaletteColorLookupTableData
+        """,
+    Action.ITEMS: """
+        ReferencedSeriesSequence ReferencedSOPSequence ReferencedImageSequence ReferencedStudySequence
+        ReferencedInstanceSequence SourceImageSequence DerivationImageSequence
+        ReferencedImageEvidenceSequence SourceImageEvidenceSequence
+        StudiesContainingOtherReferencedInstancesSequence RelatedSeriesSequence AnatomicRegionSequence
+        AnatomicRegionModifierSequence PrimaryAnatomicStructureSequence
         PrimaryAnatomicStructureModifierSequence PurposeOfReferenceCodeSequence DerivationCodeSequence
         EquivalentCodeSequence MeasurementUnitsCodeSequence ReferencedPresentationStateSequence
-        AlgorithmFamilyCodeSequence AlgorithmNameCodeSequence RealWorldValueMappingSequence""",
+        AlgorithmFamilyCodeSequence AlgorithmNameCodeSequence RealWorldValueMappingSequence
+        """,
     # Of the groups above: people, orders, devices, places, and remarks of any content.
-    Action.REMOVE: """VerifyingObserverSequence AuthorObserverSequence ParticipantSequence
+    Action.REMOVE: """
+        VerifyingObserverSequence AuthorObserverSequence ParticipantSequence
         CustodialOrganizationSequence ReferencedRequestSequence ContributingEquipmentSequence
         OperatorIdentificationSequence ContentCreatorIdentificationCodeSequence ROICreatorSequence
-        IssuerOfAdmissionIDSequence DateOfLastCalibration TimeOfLastCalibration DateTimeOfLastCalibration
-        DateOfManufacture DateOfInstallation DeviceUID TransducerIdentificationSequence""",
+        IssuerOfAdmissionIDSequence DateOfLastCalibration TimeOfLastCalibration
+        DateTimeOfLastCalibration DateOfManufacture DateOfInstallation DeviceUID
+        TransducerIdentificationSequence
+        """,
 }
 _ACTIONS = {
     BaseTag(tag): action

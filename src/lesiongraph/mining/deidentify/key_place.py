@@ -47,7 +47,9 @@ def find_key(workspace: Path, key: Path | None = None, *, new: bool = True) -> K
             "Whoever is given the workspace must not be given the key: choose another place with --key.",
         )
     if (expected or not new) and not path.exists():
-        raise KeyFileError(path, "no file", f"Give the key {expected or 'file'} of this workspace with --key.")
+        raise KeyFileError(
+            path, "no file", f"Give the key {expected or 'file'} of this workspace with --key."
+        )
     opened = open_or_create(path)
     if expected and opened.key_id != expected:
         opened.close()

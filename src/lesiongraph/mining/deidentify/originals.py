@@ -13,7 +13,7 @@ class UnknownPseudonymError(LesionGraphError):
     def __init__(self, pseudonym: str, key: KeyFile) -> None:
         self.pseudonym = pseudonym
         super().__init__(
-            f"{pseudonym}: expected a pseudonym of the key {key.key_id} ({key.path}), found none of that name. "
+            f"{pseudonym}: expected a pseudonym of the key {key.key_id} ({key.path}), found no such one. "
             "Give the key file that the workspace was mined with."
         )
 
