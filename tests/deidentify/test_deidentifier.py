@@ -140,7 +140,7 @@ def test_a_tracking_identifier_stays_equal_where_it_was_equal(door):
         == item_of(second, "TEXT").TextValue
         != item_of(other, "TEXT").TextValue
     )
-    assert item_of(first, "UIDREF").UID == door.uid("1.2.3.4")
+    assert door.uid("1.2.3.4") == item_of(first, "UIDREF").UID
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Folders of DICOM → their cleaned copy: each object once, left-out images told apart, nothing by its name."""
+"""Folders of DICOM → their cleaned copy: each object once, left-out images told, nothing by its name."""
 
 from __future__ import annotations
 

@@ -6,13 +6,12 @@ the report, and everything the command line printed.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import gsps, annotation, label, line, save, uid
+from dicom_files import annotation, gsps, label, line, save, uid
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from sentinels import DATE, ROOT, TEXTS, TIME, WORD, everything_in, found, plant
@@ -24,15 +23,64 @@ from lesiongraph.mining.deidentify.actions import Action
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*:UserWarning")]
 
-IDENTIFIERS = """PatientID PatientName OtherPatientIDs PatientBirthDate AccessionNumber StudyID StudyInstanceUID
-    SeriesInstanceUID SOPInstanceUID FrameOfReferenceUID StudyDate SeriesDate AcquisitionDate ContentDate
-    InstitutionName ReferringPhysicianName OperatorsName StationName DeviceSerialNumber TrackingUID UID
-    ReferencedSOPInstanceUID ContentCreatorName PersonName""".split()
-PLANTED = """PatientName PatientBirthDate OtherPatientIDs PatientAddress PatientComments PatientTelephoneNumbers
-    AccessionNumber StudyID InstitutionName InstitutionAddress StationName ReferringPhysicianName OperatorsName
-    PerformingPhysicianName StudyDescription SeriesDescription ProtocolName ImageComments DeviceSerialNumber
-    RequestedProcedureDescription AdmissionID BodyPartExamined ConvolutionKernel Manufacturer SoftwareVersions
-    FrameComments AcquisitionDateTime AcquisitionTime PatientAge CountryOfResidence""".split()
+IDENTIFIERS = [
+    "PatientID",
+    "PatientName",
+    "OtherPatientIDs",
+    "PatientBirthDate",
+    "AccessionNumber",
+    "StudyID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "FrameOfReferenceUID",
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ContentDate",
+    "InstitutionName",
+    "ReferringPhysicianName",
+    "OperatorsName",
+    "StationName",
+    "DeviceSerialNumber",
+    "TrackingUID",
+    "UID",
+    "ReferencedSOPInstanceUID",
+    "ContentCreatorName",
+    "PersonName",
+]
+PLANTED = [
+    "PatientName",
+    "PatientBirthDate",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "PatientComments",
+    "PatientTelephoneNumbers",
+    "AccessionNumber",
+    "StudyID",
+    "InstitutionName",
+    "InstitutionAddress",
+    "StationName",
+    "ReferringPhysicianName",
+    "OperatorsName",
+    "PerformingPhysicianName",
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "ImageComments",
+    "DeviceSerialNumber",
+    "RequestedProcedureDescription",
+    "AdmissionID",
+    "BodyPartExamined",
+    "ConvolutionKernel",
+    "Manufacturer",
+    "SoftwareVersions",
+    "FrameComments",
+    "AcquisitionDateTime",
+    "AcquisitionTime",
+    "PatientAge",
+    "CountryOfResidence",
+]
 
 
 def _plant_in(dataset: Dataset, path: Path) -> None:

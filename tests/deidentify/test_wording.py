@@ -84,4 +84,4 @@ def test_what_stays_was_there(text):
 @given(st.from_regex(r"[0-9][0-9 ./-]{4,12}[0-9]", fullmatch=True))
 def test_no_run_of_five_digits_stays(text):
     digits = "".join(c for c in wording.descriptor(text) if c.isdigit())
-    assert len(digits) <= 8 and not digits.isdigit() or len(digits) < 7
+    assert (len(digits) <= 8 and not digits.isdigit()) or len(digits) < 7

@@ -49,7 +49,7 @@ def _is_glyph(labels: NDArray[np.int32], box: tuple[slice, slice], number: int) 
     if not _GLYPH_PX[0] <= height <= _GLYPH_PX[1] or width > _WIDEST * height:
         return False
     fill = np.count_nonzero(labels[box] == number) / (height * width)
-    return width <= max(2, height // 3) or fill <= _FULLEST  # an "l" or "1" fills its box
+    return bool(width <= max(2, height // 3) or fill <= _FULLEST)  # an "l" or "1" fills its box
 
 
 def _rows(glyphs: list[int], boxes: list[tuple[slice, slice]]) -> list[list[int]]:
@@ -69,7 +69,7 @@ def _follows(before: tuple[slice, slice], after: tuple[slice, slice]) -> bool:
     heights = [box[0].stop - box[0].start for box in (before, after)]
     overlap = min(before[0].stop, after[0].stop) - max(before[0].start, after[0].start)
     gap = after[1].start - before[1].stop
-    return (
+    return bool(
         overlap >= 0.6 * min(heights)
         and max(heights) <= 2 * min(heights)
         and gap <= _FURTHEST_APART * max(heights)

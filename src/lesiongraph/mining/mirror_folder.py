@@ -6,7 +6,6 @@ Neither the names of the copies nor anything in them comes from a path of the so
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
@@ -132,7 +131,7 @@ def write_object(dataset: Dataset, mirror: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_bytes(_encoded(dataset))
-    os.replace(part, path)
+    part.replace(path)
     return path
 
 

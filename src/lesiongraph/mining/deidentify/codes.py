@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.sr._concepts_dict import concepts  # PS3.16's codes, as pydicom itself carries them
@@ -63,7 +64,8 @@ def _text(entry: Dataset, keyword: str) -> str:
 def _meanings() -> dict[tuple[str, str], str]:
     """Return the shortest meaning of each code that PS3.16 uses, by (scheme, value)."""
     known: dict[tuple[str, str], str] = {}
-    for scheme, keywords in concepts.items():
+    tables: Any = concepts  # pydicom types the inner tables as objects
+    for scheme, keywords in tables.items():
         for codes in keywords.values():
             for value, (meaning, *_) in codes.items():
                 if meaning.isascii() and len(meaning) < len(known.get((scheme, value), meaning + "x")):

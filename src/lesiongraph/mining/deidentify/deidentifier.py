@@ -177,7 +177,7 @@ class _Job:
 
 def _parts(dataset: Dataset, tag: BaseTag) -> list[str]:
     """Return an element's values as text; what cannot be decoded counts as one unreadable value."""
-    raw = dataset.get_item(tag)
+    raw: object = dataset.get_item(tag)
     try:
         if isinstance(raw, RawDataElement) and raw.value and raw.value.isascii():
             decoded = raw.value.decode("ascii")
@@ -195,11 +195,11 @@ def _joined(parts: list[str]) -> str | list[str]:
 
 
 def _names(dataset: Dataset) -> Collection[str]:
-    """Return the words of all names of persons at the top of a data set, and of its institution."""
+    """Return the words of all names of persons at the top of a data set."""
     found: set[str] = set()
     for tag in dataset.keys():  # noqa: SIM118
-        raw = dataset.get_item(tag)
-        if raw is not None and (raw.VR in _NAME_VRS or (raw.VR is None and action_for(tag)[1] in _NAME_VRS)):
+        vr = getattr(dataset.get_item(tag), "VR", None)
+        if vr in _NAME_VRS or (not vr and action_for(tag)[1] in _NAME_VRS):  # implicit VR: none stated
             for part in _parts(dataset, tag):
                 found |= words_of(re.sub(r"[\^=]", " ", part))
     return found
@@ -221,8 +221,8 @@ def _label(admitted: Dataset) -> None:
 def _file_meta(dataset: Dataset, admitted: Dataset) -> FileMetaDataset:
     """Return new file meta information: it may name the sending system, and hold private parts."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = text(admitted, "SOPClassUID")
-    meta.MediaStorageSOPInstanceUID = text(admitted, "SOPInstanceUID")
+    meta.MediaStorageSOPClassUID = UID(text(admitted, "SOPClassUID"))
+    meta.MediaStorageSOPInstanceUID = UID(text(admitted, "SOPInstanceUID"))
     syntax = text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
     if is_standard_uid(syntax):
         meta.TransferSyntaxUID = UID(syntax)

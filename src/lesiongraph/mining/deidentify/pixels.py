@@ -88,7 +88,8 @@ def _without_unused_bits(stored: bytes, dataset: Dataset) -> bytes:
 def without_comments(encapsulated: bytes) -> bytes:
     """Return encapsulated pixels with the comments of their JPEG or JPEG 2000 streams blanked.
 
-    The fragments keep their lengths, so offset tables stay right; what follows the last one is cut off. Source: ISO/IEC 10918-1 B.2.4, 15444-1 A.9.2.
+    The fragments keep their lengths, so offset tables stay right; what follows the last one is cut off.
+    Source: ISO/IEC 10918-1 B.2.4, 15444-1 A.9.2.
     """
     out = bytearray(encapsulated)
     start = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from pydicom import DataElement, Dataset
 from pydicom.dataelem import RawDataElement
@@ -114,7 +114,7 @@ def code_string_stays(value: str) -> bool:
     return all(word in TERMS for word in words)
 
 
-_FIXED = {
+_FIXED: dict[Action, Callable[[str], str]] = {
     Action.SEX: lambda value: value if value in ("M", "F", "O") else "",
     Action.AGE: _age,
     Action.CODE_STRING: _code_string,
@@ -126,7 +126,7 @@ _FIXED = {
 def is_number(element: DataElement | RawDataElement, vr: str) -> bool:
     """Whether an attribute that ought to hold numbers holds nothing else: old files put text anywhere."""
     if isinstance(element, RawDataElement):
-        if element.VR is not None and element.VR != vr and not (" or " in vr and element.VR in vr):
+        if element.VR is not None and vr != element.VR and not (" or " in vr and element.VR in vr):
             return False
         return vr not in ("DS", "IS") or _NUMERIC_TEXT.fullmatch(element.value or b"") is not None
     if vr not in ("DS", "IS"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from lesiongraph.mining.deidentify.vocabulary import BARE_KERNEL, KERNEL, WORDS
 
@@ -83,7 +84,7 @@ def _pieces(text: str, names: Collection[str]) -> list[Piece]:
         return [(text, False, "other")]
     pieces = list(_judged(text, names))
     numbers = [i for i, piece in enumerate(pieces) if piece[2] == "number"]
-    adjacent = any(later - earlier == 2 for earlier, later in zip(numbers, numbers[1:], strict=False))
+    adjacent = any(later - earlier == 2 for earlier, later in pairwise(numbers))
     if adjacent or len(numbers) > _MOST_BARE:
         pieces = [(piece, stays and kind != "number", kind) for piece, stays, kind in pieces]
     if sum(kind == "word" and len(piece) == 1 for piece, _, kind in pieces) > _MOST_LETTERS:
