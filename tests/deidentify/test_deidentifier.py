@@ -267,11 +267,13 @@ def test_comments_of_compressed_streams_are_blanked():
 
 def test_several_threads_admit_at_once(door, key):
     made = [[ct_slice(-z, series=f"s{n}") for z in range(20)] for n in range(4)]
+    before = pydicom.config.settings.reading_validation_mode
     threads = [threading.Thread(target=lambda part=part: [door.admit(ds) for ds in part]) for part in made]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert pydicom.config.settings.reading_validation_mode == before
     assert door.counts["attributes removed"] == 0
     for part in made:
         for ds in part:

@@ -27,7 +27,7 @@ def test_only_its_owner_can_read_it(tmp_path):
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     (tmp_path / "new" / "a.key").chmod(0o640)
-    with pytest.raises(KeyFileError, match="mode 0640, open to others.*chmod 600"):
+    with pytest.raises(KeyFileError, match=r"mode 0640, open to others.*chmod 600"):
         KeyFile(tmp_path / "new" / "a.key")
 
 

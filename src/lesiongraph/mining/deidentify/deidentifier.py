@@ -6,6 +6,7 @@ The result is built anew from what may stay, so nothing survives because it was 
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Collection
 
@@ -61,6 +62,7 @@ class Deidentifier:
         self._key = key
         self._pseudonyms = Pseudonyms(key.secret)
         self._codes = CodeCleaner(self._pseudonyms)
+        self._one_at_a_time = threading.Lock()
         self.counts: Counter[str] = Counter()
 
     def uid(self, original: str) -> str:
@@ -73,7 +75,8 @@ class Deidentifier:
 
     def admit(self, dataset: Dataset) -> Dataset:
         """Return a new data set that holds only what may stay; the one given is not used again."""
-        with lenient_reading():
+        # pydicom's settings, which lenient reading changes and restores, are those of the whole process
+        with self._one_at_a_time, lenient_reading():
             job = _Job(dataset, self._pseudonyms, self._codes)
             admitted = job.clean(dataset)
             _label(admitted)
@@ -82,8 +85,8 @@ class Deidentifier:
             implicit, little = dataset.original_encoding
             if implicit is not None and little is not None:
                 admitted.set_original_encoding(implicit, little)
+            self.counts.update(job.counts)
         self._key.remember(job.uids.items(), [job.patient] if job.patient[0] else [])
-        self.counts.update(job.counts)
         return admitted
 
 
