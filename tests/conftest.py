@@ -54,6 +54,12 @@ def orthanc(tmp_path_factory) -> Iterator[Orthanc]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def keys_elsewhere(tmp_path_factory, monkeypatch) -> None:
+    """No test writes key files into the home of whoever runs it."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+
+
 def _shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
     """Make a folder once for all test processes of this session."""
     root = tmp_path_factory.getbasetemp()

@@ -169,3 +169,14 @@ class TableSchemaError(LesionGraphError):
         self.expected = expected
         self.found = found
         super().__init__(f"{path}: expected {expected}; found {found}. Correct the table.")
+
+
+class UnknownOriginalError(LesionGraphError):
+    """A UID or id of a de-identified workspace whose original is not known."""
+
+    def __init__(self, pseudonym: str, key: str = "the key file") -> None:
+        self.pseudonym = pseudonym
+        super().__init__(
+            f"{pseudonym}: expected its original in {key}; found none. "
+            "Give the key file that the workspace was mined with (--key)."
+        )

@@ -13,11 +13,11 @@ from growing_hospital import THIRD, groups_of, work
 from pydicom import Dataset, dcmread
 from small_hospital import write_study
 
-from lesiongraph.errors import NotEnoughDataError, StageMissingError, UsageError
+from lesiongraph.errors import NotEnoughDataError, StageMissingError, UnknownOriginalError, UsageError
 from lesiongraph.mining.pacs.address import PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
 from lesiongraph.mining.pacs.errors import PacsUnreachableError
-from lesiongraph.mining.write_back import DicomwebDestination, Ledger, UnknownOriginalError
+from lesiongraph.mining.write_back import DicomwebDestination, Ledger
 from lesiongraph.mining.write_back.document import SERIES_DESCRIPTION
 from lesiongraph.mining.write_back.identity import series_uid
 from lesiongraph.mining.write_back.own import read_former

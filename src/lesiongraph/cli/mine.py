@@ -13,6 +13,7 @@ from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
 
 if TYPE_CHECKING:  # light verbs do without
     from lesiongraph.pipeline.follow import Round
+    from lesiongraph.pipeline.identifiers import Identifiers
     from lesiongraph.pipeline.pacs_source import PacsOptions
     from lesiongraph.workspace import Workspace
 
@@ -29,7 +30,7 @@ def mine(
         list[str],
         typer.Argument(
             help="DICOM folders, DeepLesion releases (a folder with DL_info.csv), image + mask CSVs, "
-            "or a PACS: dicomweb+http://HOST:PORT/PATH."
+            "or a PACS: dicomweb+http://HOST:PORT/PATH, dimse://AET@HOST:PORT."
         ),
     ],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -61,12 +62,28 @@ def mine(
     rate: Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")] = 0.0,
     timeout: Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")] = 60.0,
     retries: Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")] = 5,
+    aet: Annotated[str, typer.Option("--aet", help="Our AE title, for dimse://.")] = "LESIONGRAPH",
+    move_port: Annotated[
+        int, typer.Option("--move-port", help="Where C-MOVE may send to, for a peer without C-GET.")
+    ] = 0,
     follow: Annotated[
         bool, typer.Option("--follow", help="Watch the PACS; mine, locate, embed and match what arrives.")
     ] = False,
     every: Annotated[
         float, typer.Option("--every", min=1.0, help="Seconds between two looks with --follow.")
     ] = 15.0,
+    deidentify: Annotated[
+        bool | None,
+        typer.Option(
+            "--deidentify/--keep-identifiers",
+            help="Remove names, ids, dates and free text on the way in (docs/deidentification.md). "
+            "Without either: as the workspace was mined before; a new one removes what a PACS holds.",
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Key file, outside the workspace: the way back to the originals."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Read lesion marks into the catalogue; sources add up.
@@ -76,6 +93,7 @@ def mine(
     run asks for what changed. Exit code 1 if a PACS could not be read to its end: what it gave is kept.
     """
     from lesiongraph.mining.pacs import DateWindow, PacsSettings, secrets_from
+    from lesiongraph.pipeline.identifiers import Identifiers
     from lesiongraph.pipeline.mine import mine as run
     from lesiongraph.pipeline.pacs_source import INCOMPLETE, STEP_MM, PacsOptions
     from lesiongraph.workspace import Workspace
@@ -86,6 +104,8 @@ def mine(
         user=secrets["user"],
         password=secrets["password"],
         ca=ca,
+        client_ae=aet,
+        move_port=move_port,
         page_size=page_size,
         parallel=parallel,
         rate=rate,
@@ -94,11 +114,19 @@ def mine(
         window=DateWindow(first.date() if first else None, last.date() if last else None),
     )
     options = PacsOptions(settings, step_mm=step or STEP_MM)
+    identifiers = Identifiers(removed=deidentify, key=key)
     if follow:
-        _follow(Workspace(workspace), sources, options, every, roi=roi, json=json)
+        _follow(Workspace(workspace), sources, options, every, identifiers=identifiers, roi=roi, json=json)
         return
     with progress() as callback:
-        report = run(Workspace(workspace), sources, roi_pattern=roi, pacs=options, progress=callback)
+        report = run(
+            Workspace(workspace),
+            sources,
+            roi_pattern=roi,
+            pacs=options,
+            identifiers=identifiers,
+            progress=callback,
+        )
     show_report(report, json, str(workspace))
     if report.details.get(INCOMPLETE):
         raise typer.Exit(1)
@@ -110,6 +138,7 @@ def _follow(
     options: PacsOptions,
     every_s: float,
     *,
+    identifiers: Identifiers,
     roi: str | None,
     json: bool,
 ) -> None:
@@ -122,7 +151,13 @@ def _follow(
     callback: ProgressCallback = quiet
     try:
         for found in run(
-            workspace, sources, options=options, every_s=every_s, roi_pattern=roi, progress=callback
+            workspace,
+            sources,
+            options=options,
+            identifiers=identifiers,
+            every_s=every_s,
+            roi_pattern=roi,
+            progress=callback,
         ):
             _show_round(found, json)
     except KeyboardInterrupt:

@@ -39,6 +39,10 @@ def push(
     rate: Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")] = 0.0,
     timeout: Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")] = 60.0,
     retries: Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")] = 5,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Key file of a de-identified workspace, if not in its usual place."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Store the matched lesions as one structured report a study (DICOM SR, TID 1500).
@@ -63,7 +67,7 @@ def push(
     with progress() as callback:
         report = run(
             Workspace(workspace), to,
-            dry_run=dry_run, again=again, settings=settings, progress=callback,
+            key=key, dry_run=dry_run, again=again, settings=settings, progress=callback,
         )  # fmt: skip
     show_report(report, json, str(dry_run or to))
     if report.counts["failures"]:

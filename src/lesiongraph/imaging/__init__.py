@@ -8,6 +8,7 @@ from lesiongraph.imaging.body import (
     on_body,
 )
 from lesiongraph.imaging.body_outline import USUAL, UsualSize
+from lesiongraph.imaging.burned_in import suspect_text
 from lesiongraph.imaging.context import PatchError, plan_context
 from lesiongraph.imaging.deeplesion_location import plain_from_stated_xy, relative_xy_as_stated
 from lesiongraph.imaging.patch import Patch, canonical_view, cut_patch
@@ -41,6 +42,7 @@ __all__ = [
     "relative_xy_as_stated",
     "relative_xy_error",
     "seen_box",
+    "suspect_text",
     "whole_body_box",
     "window_to_255",
 ]

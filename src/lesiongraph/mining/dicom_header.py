@@ -54,6 +54,7 @@ HEADER_KEYWORDS = [
     "RescaleIntercept",
     "RescaleSlope",
     "RescaleType",
+    "BurnedInAnnotation",
 ]
 
 
@@ -352,6 +353,7 @@ def _header(
         patient_sex=values.text(dataset, "PatientSex"),
         patient_age=values.age_years(dataset),
         body_part_examined=values.text(dataset, "BodyPartExamined"),
+        burned_in=values.text(dataset, "BurnedInAnnotation").upper() == "YES",
     )
 
 

@@ -80,7 +80,7 @@ class DicomArchive:
         archive = cls()
         headers: dict[tuple[str, int], ImageHeader] = {}
         objects: dict[str, SourceObject] = {}
-        files = [(folder, path) for folder in folders for path in _files(folder)]
+        files = [(folder, path) for folder in folders for path in files_below(folder)]
         fruitful: set[Path] = set()
         with lenient_reading():
             for done, (folder, path) in enumerate(files, 1):
@@ -176,7 +176,7 @@ class DicomArchive:
         self.counts["CT series"] = len(self.series)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Give all files below a folder (or the one file itself), in a fixed order."""
     if folder.is_file():
         yield folder.absolute()

@@ -16,6 +16,7 @@ from lesiongraph.mining.rules import AXIAL_MIN_COSINE, NOT_AXIAL
 SAME_ORIENTATION_COSINE = 0.999  # ours: about 2.5°, rounding in the header is far below
 GAP_FACTOR = 1.5  # ours: a gap of 1.5 usual intervals means that a slice is missing
 SAME_POSITION_MM = 1e-3
+BURNED_IN = "burned-in text suspected"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ImageHeader:
     patient_sex: str
     patient_age: float
     body_part_examined: str = ""
+    burned_in: bool = False  # Burned In Annotation says so (PS3.3 C.7.6.1.1)
 
     @property
     def normal(self) -> np.ndarray:
@@ -166,6 +168,8 @@ def _header_flags(headers: list[ImageHeader]) -> list[str]:
         flags.append("patient id missing")
     if len({h.image.patient_id for h in headers}) > 1:
         flags.append("two patient ids")
+    if any(h.burned_in for h in headers):
+        flags.append(BURNED_IN)
     return flags
 
 

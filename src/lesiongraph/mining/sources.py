@@ -53,9 +53,9 @@ def mine_sources(
     results: list[MiningResult] = []
     dicom_folders: list[Path] = []
     for done, source in enumerate(sources, 1):
-        if (source / DEEPLESION_TABLE).is_file():
+        if _is_deeplesion(source):
             results.append(mine_deeplesion(source))
-        elif source.suffix.lower() == ".csv" and source.is_file():
+        elif is_table(source):  # a DeepLesion release was taken above
             results.append(mine_mask_csv(source))
         elif source.exists() and source.suffix.lower() != ".csv":
             dicom_folders.append(source)
@@ -84,3 +84,12 @@ def _mine_mirrored(
         yield mine_dicom([], group, roi_pattern=roi_pattern)
         if progress is not None:
             progress("read marks of patients", done, len(mirrored))
+
+
+def is_table(source: Path) -> bool:
+    """Whether a source is a table that names files (a DeepLesion release, a CSV of masks), not DICOM."""
+    return _is_deeplesion(source) or (source.suffix.lower() == ".csv" and source.is_file())
+
+
+def _is_deeplesion(source: Path) -> bool:
+    return (source / DEEPLESION_TABLE).is_file()

@@ -17,6 +17,7 @@ from lesiongraph.mining.pacs import (
     is_pacs_address,
 )
 from lesiongraph.pipeline.embed import embed
+from lesiongraph.pipeline.identifiers import KEEP, Identifiers
 from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.match import match
 from lesiongraph.pipeline.mine import mine
@@ -53,6 +54,7 @@ def follow(
     *,
     options: PacsOptions,
     every_s: float,
+    identifiers: Identifiers = KEEP,
     roi_pattern: str | None = None,
     workers: int = 1,
     rounds: int | None = None,
@@ -85,7 +87,14 @@ def follow(
         recent = options if count == 0 else _recent(workspace, addresses, options)
         found = Round(RunReport("mine"))
         try:
-            found.mined = mine(workspace, addresses, roi_pattern=roi_pattern, pacs=recent, progress=progress)
+            found.mined = mine(
+                workspace,
+                addresses,
+                roi_pattern=roi_pattern,
+                pacs=recent,
+                identifiers=identifiers,
+                progress=progress,
+            )
             if workspace.key("catalogue") != done_key:
                 found.is_quiet = False
                 _take_on(workspace, found, workers, progress)

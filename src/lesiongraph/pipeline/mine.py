@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from lesiongraph.errors import LesionGraphError
-from lesiongraph.imaging import FLAG_CUT, body_mask, on_body
+from lesiongraph.imaging import FLAG_CUT, body_mask, on_body, suspect_text
 from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
 from lesiongraph.mining import (
+    BURNED_IN,
     IMAGE_NOT_FOUND,
     MiningResult,
     assign_subsets,
@@ -24,6 +25,7 @@ from lesiongraph.mining import (
 )
 from lesiongraph.mining.pacs import PacsAddress, is_pacs_address
 from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
+from lesiongraph.pipeline.identifiers import KEEP, Identifiers
 from lesiongraph.pipeline.pacs_source import PacsOptions, pull_source, whole_mirror
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
@@ -41,13 +43,14 @@ def mine(
     *,
     roi_pattern: str | None = None,
     pacs: PacsOptions | None = None,
+    identifiers: Identifiers = KEEP,
     progress: Progress = silent,
 ) -> RunReport:
     """Mine sources into the workspace's catalogue; a mark met before keeps its row and id.
 
     A source is a path, or the address of a PACS (`mining.pacs.PacsAddress`), which is read as `pacs` says. A
     PACS that stops answering leaves what it gave so far in the catalogue; `report.details["incomplete"]`
-    says so.
+    says so. What passes `identifiers` is de-identified on the way in.
 
     Raises
     ------
@@ -55,16 +58,19 @@ def mine(
         If a source does not exist or holds nothing that can be read; the catalogue stays as it was.
     PacsUnreachableError, PacsRefusedError
         If a PACS gives nothing, and gave nothing before.
+    UsageError
+        If the workspace holds identifiers and `identifiers` removes them, or the other way round.
     """
     report = RunReport("mine")
     paths, addresses = _sorted_out(sources)
-    with workspace.lock():
+    with workspace.lock(), identifiers.door(workspace, report, for_pacs=bool(addresses)) as door:
         former, known = _former(workspace)
+        paths = list(door.taken_in(paths, progress))
         mirrors = [
             pull_source(
                 workspace,
                 address,
-                pacs or PacsOptions(),
+                replace(pacs or PacsOptions(), arrival=door.arrival),
                 is_known=str(address) in known,
                 roi_pattern=roi_pattern,
                 report=report,
@@ -146,9 +152,12 @@ def _check_on_images(found: MiningResult, former: MiningResult, progress: Progre
     todo = lesions[(lesions.status == KEPT) & (lesions.slice_index >= 0)]
     series_rows = found.series.set_index("series_instance_uid", drop=False)
     slices_of = dict(tuple(found.slices.groupby("series_instance_uid")))
+    burned_in = {*_burned_in(former.series), *_burned_in(found.series)}  # what an earlier run saw stays
     done = 0
     for series_uid, marks in todo.groupby("series_instance_uid"):
         for index, verdict in _verdicts(marks, checked, series_rows.loc[series_uid], slices_of[series_uid]):
+            if verdict.burned_in:
+                burned_in.add(str(series_uid))
             if verdict.reason:
                 lesions.loc[index, ["status", "reason"]] = [REJECTED, verdict.reason]
             if verdict.flag:
@@ -158,12 +167,26 @@ def _check_on_images(found: MiningResult, former: MiningResult, progress: Progre
                 lesions.loc[index, "flags"] = ";".join([*flags, verdict.flag])
         done += len(marks)
         progress("check marks on their images", done, len(todo))
+    _flag_burned_in(found.series, burned_in)
+
+
+def _burned_in(series: pd.DataFrame) -> list[str]:
+    flagged = [BURNED_IN in flags.split(";") for flags in series["flags"]]
+    return [str(uid) for uid in series.series_instance_uid[flagged]]
+
+
+def _flag_burned_in(series: pd.DataFrame, uids: set[str]) -> None:
+    """Flag, in place, the series on whose pixels text was seen."""
+    for index, row in series[series.series_instance_uid.isin(uids)].iterrows():
+        flags = [flag for flag in row["flags"].split(";") if flag not in ("", BURNED_IN)]
+        series.loc[index, "flags"] = ";".join([*flags, BURNED_IN])
 
 
 @dataclass(frozen=True)
 class _Verdict:
     reason: str = ""  # why the mark cannot stand
     flag: str = ""  # a remark on a mark that stands
+    burned_in: bool = False  # its slice seems to hold drawn text
 
 
 def _verdicts(
@@ -179,12 +202,16 @@ def _verdicts(
             continue
         try:
             reader = reader or open_series(series.to_dict(), slices.sort_values("slice_index"))
-            body = body_mask(reader.read([int(slice_index)])[0], plane_spacing(series.to_dict()))
+            hu = reader.read([int(slice_index)])[0]
+            body = body_mask(hu, plane_spacing(series.to_dict()))
         except LesionGraphError as error:
             for index in on_slice.index:
                 yield index, _Verdict(reason=f"{UNREADABLE}: {_cause(error)}")
             continue
+        burned_in = suspect_text(hu, body.patient)
         for index, row in on_slice.iterrows():
+            if burned_in:
+                yield index, _Verdict(burned_in=True)
             if not on_body(body.patient, BoundingBox(row.x0, row.y0, row.x1, row.y1)):
                 # where the field of view cuts the body, what lies outside the mask may still be patient
                 cut = body.flag == FLAG_CUT
@@ -226,6 +253,8 @@ def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:
         report.counts[f"marks kept from {source}"] = int(number)
     report.counts["marks rejected"] = len(lesions) - len(kept)
     report.counts["catalogue rows"] = len(merged.lesions)
+    if burned_in := _burned_in(found.series):
+        report.counts[f"series with {BURNED_IN}"] = len(burned_in)
     _count_reasons(report, lesions.loc[lesions.status == REJECTED, "reason"])
 
 

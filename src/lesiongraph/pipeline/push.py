@@ -27,6 +27,7 @@ from lesiongraph.mining.write_back import (
     assign_tracking,
 )
 from lesiongraph.pipeline.catalogue import read_catalogue
+from lesiongraph.pipeline.identifiers import originals_of
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.reported_lesions import (
     algorithm_of,
@@ -50,11 +51,13 @@ def push_to_pacs(
     again: bool = False,
     settings: PacsSettings | None = None,
     originals: Originals | None = None,
+    key: Path | None = None,
     progress: Progress = silent,
 ) -> RunReport:
     """Push to the DICOMweb service `to`; with `dry_run` write files into that folder instead.
 
-    A dry run with `to` asks the PACS for headers and earlier reports; without, headers come from the files
+    The UIDs of a de-identified workspace are led back to the PACS's by its key file, `key` where it is not in
+    its usual place, unless `originals` are given. A dry run with `to` asks the PACS for headers and earlier reports; without, headers come from the files
     that were mined.
 
     Raises
@@ -74,6 +77,7 @@ def push_to_pacs(
         if dry_run is not None:
             destination = FolderDestination(dry_run, _image_files(workspace), pacs)
         assert destination is not None
+        originals = originals or stack.enter_context(originals_of(workspace, key))
         return push(
             workspace, destination,
             originals=originals, dry_run=dry_run is not None, again=again, progress=progress,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesiongraph import __version__
+from lesiongraph.errors import UnknownOriginalError
 from lesiongraph.lesion import KEPT, Axis, RecistMark
 from lesiongraph.mining.write_back import (
     Algorithm,
@@ -16,7 +17,6 @@ from lesiongraph.mining.write_back import (
     Originals,
     ReportedLesion,
     Tracking,
-    UnknownOriginalError,
 )
 from lesiongraph.pipeline.catalogue import catalogue_table, read_catalogue
 from lesiongraph.workspace import RunReport, Workspace

@@ -10,7 +10,7 @@ from lesiongraph.mining.write_back.facts import (
     Tracking,
 )
 from lesiongraph.mining.write_back.ledger import Ledger
-from lesiongraph.mining.write_back.originals import OriginalReader, Originals, SameUids, UnknownOriginalError
+from lesiongraph.mining.write_back.originals import OriginalReader, Originals, SameUids
 from lesiongraph.mining.write_back.sending import Outcome, Sender, Sending
 from lesiongraph.mining.write_back.tracking import assign_tracking
 
@@ -31,6 +31,5 @@ __all__ = [
     "Sending",
     "StudyFacts",
     "Tracking",
-    "UnknownOriginalError",
     "assign_tracking",
 ]

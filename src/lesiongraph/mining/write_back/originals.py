@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
-from lesiongraph.errors import LesionGraphError
+from lesiongraph.errors import UnknownOriginalError
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_header import read_object
 from lesiongraph.mining.own_reports import own_mark
@@ -20,17 +20,6 @@ from lesiongraph.mining.write_back import codes
 from lesiongraph.mining.write_back.facts import OriginalMark
 
 _SH, _LO = 16, 64
-
-
-class UnknownOriginalError(LesionGraphError):
-    """A UID of a de-identified workspace whose original is not known."""
-
-    def __init__(self, workspace_uid: str) -> None:
-        self.workspace_uid = workspace_uid
-        super().__init__(
-            f"{workspace_uid}: expected its original in the key file; found none. "
-            "Give the key file that the workspace was mined with."
-        )
 
 
 class Originals(Protocol):
