@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lesiongraph.cli.console import progress, show_report
-from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, StoreOption, WorkspaceOption
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def mine(
     roi: Annotated[
         str | None, typer.Option("--roi", help="Regular expression: which structures are lesions.")
     ] = None,
+    store: StoreOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Read lesion marks into the catalogue; sources add up.
@@ -38,5 +39,5 @@ def mine(
     from lesiongraph.workspace import Workspace
 
     with progress() as callback:
-        report = run(Workspace(workspace), sources, roi_pattern=roi, progress=callback)
+        report = run(Workspace(workspace), sources, roi_pattern=roi, store=store, progress=callback)
     show_report(report, json, str(workspace))

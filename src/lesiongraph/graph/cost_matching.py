@@ -47,7 +47,8 @@ def match_by_cost(
     Returns
     -------
     MatchResult
-        `distances` are costs, those of a person's pairs too. The same partition whatever the order of the lesions.
+        `distances` are costs, those of a person's pairs too. The same partition whatever the order of the
+        lesions.
 
     Raises
     ------

@@ -110,7 +110,7 @@ class BoundNodes:
         return same
 
     def merge(self, pairs: Ints, costs: Floats) -> Ints:
-        """Return the pairs of one study that are merged, of those wanted: cheapest first, a person's before all.
+        """Return the pairs of one study that are merged, of those wanted, cheapest first.
 
         A pair is left out if it joins what cannot be one, or two lesions each matched by a person into one
         further study.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,14 @@ from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
 from lesiongraph.mining import (
     IMAGE_NOT_FOUND,
     MiningResult,
-    assign_subsets,
-    merge_results,
     mine_sources,
     open_series,
 )
-from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
+from lesiongraph.pipeline.stored_catalogue import StoredCatalogue, stored_catalogue
 from lesiongraph.workspace import RunReport, Workspace
 
-SOURCES = "sources"  # absolute paths, kept beside the tables
 OFF_BODY = "off the body"
 PERHAPS_OFF_BODY = "perhaps off the body"
 UNREADABLE = "unreadable image"
@@ -36,18 +32,30 @@ def mine(
     sources: Sequence[Path],
     *,
     roi_pattern: str | None = None,
+    store: str | None = None,
     progress: Progress = silent,
 ) -> RunReport:
     """Mine sources into the workspace's catalogue; a mark met before keeps its row and id.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    sources : sequence of Path
+    roi_pattern : str, optional
+    store : str, optional
+        URL of the catalogue's database; by default the workspace's own.
+    progress : callable
 
     Raises
     ------
     SourceNotFoundError
         If a source does not exist or holds nothing that can be read; the catalogue stays as it was.
+    StoreError, StoreMismatchError
+        If the database cannot be used, or is not the workspace's.
     """
     report = RunReport("mine")
-    with workspace.lock():
-        former, known = _former(workspace)
+    with workspace.lock(), stored_catalogue(workspace, store) as catalogue:
+        former, known = catalogue.former(), _known_sources(catalogue)
         found = mine_sources(sources, roi_pattern=roi_pattern, progress=progress)
         apart = [path for path in known if path not in {source.absolute() for source in sources}]
         if apart and _report_and_image_came_apart(found, former):
@@ -56,27 +64,21 @@ def mine(
                 f"{len(apart)} sources mined before were read again: reports and their images had come apart"
             )
         _check_on_images(found, former, progress)
-        merged = merge_results([found, former])
-        merged.lesions = assign_subsets(merged.lesions)
-        key = _content_key(merged)
-        report.already_done = workspace.is_current("catalogue", key)
-        if not report.already_done:
-            with workspace.write("catalogue", key) as folder:
-                for name, schema in TABLES.items():
-                    folder.write_table(name, getattr(merged, name), schema)
-                all_sources = dict.fromkeys([*known, *(source.absolute() for source in sources)])
-                folder.write_json(SOURCES, [str(source) for source in all_sources])
-        _fill(report, found, merged)
+        all_sources = dict.fromkeys([*known, *(source.absolute() for source in sources)])
+        taken = catalogue.add(found, [str(source) for source in all_sources])
+        report.already_done = taken.already_done
+        report.details["store"] = {
+            "address": str(catalogue.store.address),
+            "rows written": taken.rows_written,
+        }
+        _fill(report, found, taken.tables)
         workspace.write_run_report("mine", report.finish().as_dict())
     return report
 
 
-def _former(workspace: Workspace) -> tuple[MiningResult, list[Path]]:
-    """The catalogue as it is, and the sources it was mined from that are still there."""
-    if not workspace.has("catalogue"):
-        return MiningResult(), []
-    sources = workspace.open("catalogue", "mine SOURCE").read_json(SOURCES)
-    return read_catalogue(workspace), [path for path in map(Path, sources) if path.exists()]
+def _known_sources(catalogue: StoredCatalogue) -> list[Path]:
+    """The sources that the catalogue was mined from and that are still there."""
+    return [path for path in map(Path, catalogue.sources()) if path.exists()]
 
 
 def _report_and_image_came_apart(found: MiningResult, former: MiningResult) -> bool:
@@ -162,14 +164,6 @@ def _former_verdict(row: pd.Series) -> _Verdict:
 
 def _cause(error: LesionGraphError) -> str:
     return str(getattr(error, "cause", "") or getattr(error, "found", "") or type(error).__name__)
-
-
-def _content_key(tables: MiningResult) -> str:
-    digest = hashlib.sha256()
-    for name in TABLES:
-        frame = getattr(tables, name)
-        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:
