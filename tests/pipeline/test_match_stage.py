@@ -115,3 +115,29 @@ def test_without_an_embedding_of_the_cost_location_and_size_serve(cli, workspace
     assert details["cues"] == ["location", "size"]
     assert details["t2"] == 3.0  # 1.5 times the root of four terms
     assert PATIENTS[6] in set(pd.read_parquet(next(workspace.glob("groups-*/groups.parquet"))).patient)
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_matches_confirmed_and_broken_by_hand(cli, workspace, tmp_path, matcher):
+    def groups() -> pd.Series:
+        ran = cli("match", "-w", workspace, "--matcher", matcher, "--csv", tmp_path / "m.csv", "--json")
+        assert ran.code == 0, ran.err
+        reports.append(json.loads(ran.out))
+        return pd.read_csv(tmp_path / "m.csv").set_index("lesion").group
+
+    reports: list[dict] = []
+    before = groups()
+    followed = marks(workspace).query(f"patient_id == '{PATIENTS[6]}'")
+    first, second = (part.lesion_id.tolist() for _, part in followed.groupby("study_date"))
+    apart = next((a, b) for a in first for b in second if before[a] != before[b])
+    mates = next((a, b) for a in first for b in second if before[a] == before[b] and not {a, b} & {*apart})
+    for verb, pair in (("match", apart), ("split", mates)):
+        assert cli("decide", verb, *pair, "-w", workspace, "--by", "Ann").code == 0
+    after = groups()
+    assert after[apart[0]] == after[apart[1]]
+    assert after[mates[0]] != after[mates[1]]
+    assert reports[1]["already_done"] is False
+    assert "1 pairs joined and 1 kept apart by hand" in reports[1]["notes"]
+    for number in (1, 2):
+        assert cli("decide", "undo", number, "-w", workspace, "--by", "Ann").code == 0
+    pd.testing.assert_series_equal(groups(), before)

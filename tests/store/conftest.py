@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from postgres import create_database, server, why_not
+from postgres import PASSWORD, create_database, server, why_not
 
 _numbers = itertools.count()
 
@@ -20,8 +20,9 @@ def postgres_server():
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request, tmp_path) -> str:
-    """The URL of an empty database."""
+def store_url(request, tmp_path, monkeypatch) -> str:
+    """The URL of an empty database; its password is in the environment, as for any program of PostgreSQL."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shared.sqlite'}"
     return create_database(request.getfixturevalue("postgres_server"), f"catalogue_{next(_numbers)}")

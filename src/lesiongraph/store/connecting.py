@@ -116,5 +116,8 @@ def _next_step(cause: str, address: StoreAddress) -> str:
     if any(word in cause for word in _DAMAGED):
         return "Put the file back from a backup (docs/catalogue-store.md)."
     if address.file is None:
-        return "Check that the server runs, and its address, user and password; then run the command again."
+        return (
+            "Check that the server runs, and its address, user and password (PGPASSWORD or ~/.pgpass: "
+            "a workspace keeps none); then run the command again."
+        )
     return "Check the folder and its rights, and run the command again."

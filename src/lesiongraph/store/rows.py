@@ -161,4 +161,5 @@ def _values(column: pd.Series) -> list[Any]:
     """Return plain Python values, None for an unknown number."""
     if column.dtype == NUMBER:
         return [None if value != value else value for value in column.tolist()]
-    return column.tolist()
+    values: list[Any] = column.tolist()
+    return values

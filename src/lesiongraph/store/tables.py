@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from lesiongraph.lesion import CATALOGUE, FLAG, NUMBER, TEXT, WHOLE
@@ -12,11 +14,11 @@ from lesiongraph.lesion import CATALOGUE, FLAG, NUMBER, TEXT, WHOLE
 METADATA = sa.MetaData()
 # Dealt anew over all patients with every run: a property of a snapshot, not of a mark.
 DEALT = ("subset",)
-_SQL_TYPES: dict[str, type[sa.types.TypeEngine[object]]] = {
-    TEXT: sa.Text,  # type: ignore[dict-item]
-    NUMBER: sa.Double,  # type: ignore[dict-item]
-    WHOLE: sa.BigInteger,  # type: ignore[dict-item]
-    FLAG: sa.Boolean,  # type: ignore[dict-item]
+_SQL_TYPES: dict[str, type[Any]] = {
+    TEXT: sa.Text,
+    NUMBER: sa.Double,
+    WHOLE: sa.BigInteger,
+    FLAG: sa.Boolean,
 }
 # What names a row. Rows of `slices` and `landmarks` belong to a series and are written as a whole with it.
 KEYS: dict[str, tuple[str, ...]] = {
