@@ -33,8 +33,11 @@ def _users() -> list[str]:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Run a server; give `postgresql+psycopg://user:password@host:port`. It is stopped by its own pid."""
+def server(*, durable: bool = False) -> Iterator[str]:
+    """Run a server; give `postgresql+psycopg://user:password@host:port`. It is stopped by its own pid.
+
+    A `durable` one flushes to the disk as a hospital's does; tests do without.
+    """
     root = Path(tempfile.mkdtemp(prefix="lesiongraph-postgres-"))  # pytest's folders are root's alone
     apart = {"user": _users()[0]} if os.geteuid() == 0 else {}
     if apart:
@@ -51,7 +54,11 @@ def server() -> Iterator[str]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "unix_socket_directories": str(root)}
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "fsync": "on" if durable else "off",
+            "unix_socket_directories": str(root),
+        }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with log.open("wb") as written:
             process = subprocess.Popen(

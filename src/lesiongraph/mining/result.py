@@ -125,8 +125,8 @@ def _merged_slices(results: Sequence[MiningResult]) -> pd.DataFrame:
     A series without positions keeps the fullest of its versions: nothing tells how two would interlock.
     """
     frames = [result.slices for result in results if len(result.slices)]
-    if len(frames) < 2:
-        return _joined(frames, SLICES)
+    if len(frames) < 2 or all(frame.equals(frames[0]) for frame in frames[1:]):
+        return _joined(frames[:1], SLICES)
     apart = _in_several_versions(frames)  # most series are in one result, or the same in all
     once = pd.concat(frames, ignore_index=True)
     once = once[~once["series_instance_uid"].isin(apart)].drop_duplicates()
@@ -159,9 +159,8 @@ def _in_several_versions(frames: Sequence[pd.DataFrame]) -> set[str]:
 
 def _look_up_slices(lesions: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
     """Return the lesions with the slice index that their image has in the merged series."""
-    single = slices[slices["sop_instance_uid"] != ""].drop_duplicates(
-        ["series_instance_uid", "sop_instance_uid"], keep=False
-    )
+    named = slices["sop_instance_uid"].isin(set(lesions["sop_instance_uid"]) - {""})
+    single = slices[named].drop_duplicates(["series_instance_uid", "sop_instance_uid"], keep=False)
     index = single.set_index(["series_instance_uid", "sop_instance_uid"])["slice_index"].to_dict()
     keys = zip(lesions["series_instance_uid"], lesions["sop_instance_uid"], strict=True)
     found = [

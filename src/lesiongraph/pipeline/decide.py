@@ -19,7 +19,6 @@ from lesiongraph.lesion import (
     rule,
     undone,
 )
-from lesiongraph.mining import MiningResult
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.decided import CANNOT_BE_ACCEPTED, why_unusable
 from lesiongraph.pipeline.stored_catalogue import StoredCatalogue, stored_catalogue
@@ -70,11 +69,11 @@ def decide(
     first, second = (*sorted(lesion_ids), "", "")[:2]
     asked = Decision(first, second, kind, value, decided_by.strip(), utc_now(), note)
 
-    def choose(tables: MiningResult, decisions: list[Decision]) -> Decision:
+    def choose(lesions: pd.DataFrame, decisions: list[Decision]) -> Decision:
         if kind == UNDO:
             _check_undo(asked, decisions)
         else:
-            _check(asked, tables.lesions)
+            _check(asked, lesions)
         number = max((decision.id for decision in decisions), default=0) + 1
         rule([*decisions, Decision(**{**vars(asked), "id": number})])
         return asked

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesiongraph.errors import StoreError, StoreMismatchError
-from lesiongraph.lesion import Decision, rule
+from lesiongraph.lesion import BREAK, CONFIRM, Decision, rule
 from lesiongraph.mining import MiningResult, as_found, assign_subsets, in_order, merge_into
 from lesiongraph.pipeline.catalogue import DECISIONS, TABLES, read_catalogue
 from lesiongraph.pipeline.decided import apply_ruling
@@ -141,28 +141,34 @@ class StoredCatalogue:
         found = MiningResult(**{name: storable(getattr(found, name), name) for name in TABLES})
         found.lesions = as_found(found.lesions)
         with self.store.change() as change:
-            change.begin_run(verb, str(self.workspace.path.absolute()), sources)
             former = self._read(change)
             merged, part = merge_into(found, former)
-            for name in TABLES:
-                change.put(name, getattr(part, name), getattr(former, name))
-            change.mark_seen("lesions", found.lesions.lesion_id)
-            change.mark_seen("series", found.series.series_instance_uid)
+            changed = [name for name in TABLES if getattr(merged, name) is not getattr(former, name)]
+            if changed:  # a run that finds everything as it was leaves the database as it is, to the byte
+                change.begin_run(verb, str(self.workspace.path.absolute()), sources)
+                for name in changed:
+                    change.put(name, getattr(part, name), getattr(former, name))
+                change.mark_seen("lesions", found.lesions.lesion_id)
+                change.mark_seen("series", found.series.series_instance_uid)
             return self._finish(change, merged, sources)
 
-    def decide(self, choose: Callable[[MiningResult, list[Decision]], Decision]) -> Decision:
+    def decide(self, choose: Callable[[pd.DataFrame, list[Decision]], Decision]) -> Decision:
         """Add a decision and write the snapshot anew where it changes it.
 
         Parameters
         ----------
         choose : callable
-            Given the catalogue as found and the decisions so far, of which no other process can change
-            any meanwhile: checks and returns the decision.
+            Given the lesions as found and the decisions so far, of which no other process can change any
+            meanwhile: checks and returns the decision.
         """
         with self.store.change() as change:
-            tables = self._read(change)
-            decision = change.decide(choose(tables, change.decisions()))
-            self._finish(change, tables, self.sources())
+            decision = change.decide(choose(change.table("lesions"), change.decisions()))
+            if decision.kind in (CONFIRM, BREAK) and self.workspace.has("catalogue"):
+                decisions = change.decisions()  # on pairs: no row of the catalogue changes
+                change.commit()
+                self._write_decisions(decisions)
+            else:
+                self._finish(change, self._read(change), self.sources())
         return decision
 
     def refresh(self) -> Taken:

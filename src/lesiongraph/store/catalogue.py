@@ -215,7 +215,8 @@ class CatalogueChange(CatalogueView):
         """Keep all of it."""
         written = {name: number for name, number in self._written.items() if number}
         revision = self.revision + bool(written)
-        self._set_about("revision", str(revision))
+        if written:
+            self._set_about("revision", str(revision))
         if self._run:
             self._connection.execute(
                 sa.update(RUNS).where(RUNS.c.id == self._run).values(rows_written=json.dumps(written))
