@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from lesiongraph.errors import StoreVersionError
 
-_VERSION_TABLE = "lesiongraph_version"
+VERSION_TABLE = "lesiongraph_version"
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
@@ -36,7 +36,7 @@ def newest_revision() -> str:
 
 def revision_of(connection: Connection) -> str:
     """Return the step that a database stands at, "" for an empty one."""
-    context = MigrationContext.configure(connection, opts={"version_table": _VERSION_TABLE})
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     return context.get_current_revision() or ""
 
 
@@ -72,5 +72,5 @@ def upgrade(connection: Connection, to: str = "head") -> None:
         destination_rev=to,
     ) as environment:
         # the transaction is the caller's: alembic must neither begin nor commit one
-        environment.configure(connection=connection, version_table=_VERSION_TABLE, transactional_ddl=False)
+        environment.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=False)
         environment.run_migrations()

@@ -42,7 +42,7 @@ def _catalogue_table(name: str) -> sa.Table:
             column,
             _SQL_TYPES[CATALOGUE[name][column]](),
             primary_key=column in KEYS[name],
-            nullable=CATALOGUE[name][column] == NUMBER,  # NULL: a number that nobody knows
+            nullable=column not in KEYS[name],  # NULL: unknown, or not yet known of when the row was written
         )
         for column in stored_columns(name)
     ]

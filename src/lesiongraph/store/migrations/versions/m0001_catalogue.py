@@ -88,7 +88,7 @@ def _text(name: str, *, key: bool = False) -> sa.Column[str]:
 
 def _catalogue(name: str, kinds: list[tuple[type, str]], key: list[str]) -> None:
     columns = [
-        sa.Column(column, kind(), primary_key=column in key, nullable=kind is _NUMBER, autoincrement=False)
+        sa.Column(column, kind(), primary_key=column in key, nullable=column not in key, autoincrement=False)
         for kind, names in kinds
         for column in names.split()
     ]
