@@ -1,7 +1,7 @@
 """Draft the next step of the catalogue's database: `python tools/new_migration.py "what changes"`.
 
-Compares the tables that the steps make with those of today (`lesion/schema.py`, `store/tables.py`). Read what it writes
-before you commit it: a renamed column looks like one gone and one new.
+Compares the tables that the steps make with those of today (`lesion/schema.py`, `store/tables.py`). Read what
+it writes before you commit it: a renamed column looks like one gone and one new.
 """
 
 from __future__ import annotations
