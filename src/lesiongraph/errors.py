@@ -180,3 +180,49 @@ class UnknownOriginalError(LesionGraphError):
             f"{pseudonym}: expected its original in {key}; found none. "
             "Give the key file that the workspace was mined with (--key)."
         )
+
+
+class StoreError(LesionGraphError):
+    """The catalogue's database cannot be reached, read or written.
+
+    Parameters
+    ----------
+    where : str
+        The database, without its password.
+    cause, next_step : str
+    """
+
+    def __init__(self, where: str, cause: str, next_step: str) -> None:
+        self.where = where
+        self.cause = cause
+        super().__init__(f"{where}: {cause}. {next_step}")
+
+
+class StoreVersionError(LesionGraphError):
+    """The catalogue's database was written by a newer lesiongraph."""
+
+    def __init__(self, where: str, found: str, newest: str) -> None:
+        self.where = where
+        self.found = found
+        self.newest = newest
+        super().__init__(
+            f"{where}: the catalogue's tables are of revision {found}; this lesiongraph knows them up to "
+            f"revision {newest}. A newer lesiongraph wrote it: use that one, or another database."
+        )
+
+
+class StoreMismatchError(UsageError):
+    """The workspace's catalogue lies in another database than the one asked for."""
+
+    def __init__(self, path: Path, kept: str, asked: str) -> None:
+        self.path = path
+        self.kept = kept
+        self.asked = asked
+        super().__init__(
+            f"{path}: this workspace keeps its catalogue in {kept}; --store or LESIONGRAPH_STORE asks for "
+            f"{asked}. Leave it out, or choose another workspace with -w."
+        )
+
+
+class DecisionError(UsageError):
+    """A decision that cannot be taken: an unknown lesion, type or decision, or a mark that cannot stand."""

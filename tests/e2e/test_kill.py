@@ -80,10 +80,11 @@ def results(workspace: Path) -> dict[str, object]:
 
 
 def leftovers(workspace: Path) -> list[str]:
-    """Return what belongs to no result: neither named by the pointer, nor lock, report, runs or scratch."""
+    """Return what belongs to no result: neither named by the pointer nor kept beside the stages."""
     stages = json.loads((workspace / "workspace.json").read_text())["stages"]
     known = {entry["folder"] for entry in stages.values()}
     known |= {"workspace.json", ".lock", "runs", "scratch", "report", "table1"}
+    known |= {"catalogue.sqlite", "store.json"}
     return [path.name for path in workspace.iterdir() if path.name not in known]
 
 

@@ -115,3 +115,39 @@ def test_without_an_embedding_of_the_cost_location_and_size_serve(cli, workspace
     assert details["cues"] == ["location", "size"]
     assert details["t2"] == 3.0  # 1.5 times the root of four terms
     assert PATIENTS[6] in set(pd.read_parquet(next(workspace.glob("groups-*/groups.parquet"))).patient)
+
+
+def pair_of(workspace, patients, groups: pd.Series, *, together: bool) -> tuple[str, str]:
+    """Two marks of one of these patients, from two studies: matched, or not, if the matcher has such."""
+    for patient in patients:
+        followed = marks(workspace).query(f"patient_id == '{patient}'")
+        first, second = (part.lesion_id.tolist() for _, part in followed.groupby("study_date"))
+        for pair in ((a, b) for a in first for b in second):
+            if (groups[pair[0]] == groups[pair[1]]) == together:
+                return pair
+    return pair
+
+
+@pytest.mark.parametrize("matcher", MATCHERS)
+def test_matches_confirmed_and_broken_by_hand(cli, workspace, tmp_path, matcher):
+    def groups() -> pd.Series:
+        ran = cli("match", "-w", workspace, "--matcher", matcher, "--csv", tmp_path / "m.csv", "--json")
+        assert ran.code == 0, ran.err
+        reports.append(json.loads(ran.out))
+        return pd.read_csv(tmp_path / "m.csv").set_index("lesion").group
+
+    reports: list[dict] = []
+    before = groups()
+    apart = pair_of(workspace, PATIENTS[4:6], before, together=False)
+    mates = pair_of(workspace, PATIENTS[6:], before, together=True)
+    for verb, pair in (("match", apart), ("split", mates)):
+        assert cli("decide", verb, *pair, "-w", workspace, "--by", "Ann").code == 0
+    after = groups()
+    assert after[apart[0]] == after[apart[1]]
+    assert after[mates[0]] != after[mates[1]]
+    assert not after.equals(before)
+    assert reports[1]["already_done"] is False
+    assert "1 pairs joined and 1 kept apart by hand" in reports[1]["notes"]
+    for number in (1, 2):
+        assert cli("decide", "undo", number, "-w", workspace, "--by", "Ann").code == 0
+    pd.testing.assert_series_equal(groups(), before)

@@ -49,7 +49,8 @@ def pushed(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         pytest.skip(missing())
     with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
         server.upload_folder(phantom / "hospital" / "dicom")
-        workspace = Workspace(phantom / "w")
+        # a copy: each test process pushes on its own
+        workspace = Workspace(shutil.copytree(phantom / "w", tmp_path_factory.mktemp("pushed") / "w"))
         report = push_to_pacs(workspace, server.dicomweb)
         assert (report.counts["reports stored"], report.counts["failures"]) == (6, 0)
         yield server, workspace

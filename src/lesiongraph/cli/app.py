@@ -15,6 +15,7 @@ VERBS = (
     "implant",
     "mine",
     "catalogue",
+    "decide",
     "locate",
     "locate_slices",
     "train",

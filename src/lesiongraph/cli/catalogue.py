@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from lesiongraph.cli.console import say_json, show_rows, write_csv
-from lesiongraph.cli.options import DEFAULT_WORKSPACE, CsvOption, JsonFlag, WorkspaceOption
+from lesiongraph.cli.console import say, say_json, show_rows, write_csv
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, CsvOption, JsonFlag, StoreOption, WorkspaceOption
 
 # what fits a terminal; `--csv` writes every column
 SHOWN = (
@@ -20,12 +23,23 @@ def register(app: typer.Typer) -> None:
 
 
 def catalogue(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE, csv: CsvOption = None, json: JsonFlag = False
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    csv: CsvOption = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", help="Write lesions, series, slices, landmarks, decisions as Parquet here."),
+    ] = None,
+    store: StoreOption = None,
+    json: JsonFlag = False,
 ) -> None:
     """List every mark, kept and rejected.
 
-    With its location where `locate` has run. On a terminal some columns, with --csv all.
+    With its location where `locate` has run. On a terminal some columns, with --csv all. --export first
+    brings the workspace up to date with its database, which others may have written to.
     """
+    if export is not None:
+        _export(workspace, export, store)
+        return
     from lesiongraph.pipeline.catalogue import catalogue_report, catalogue_table
     from lesiongraph.workspace import Workspace
 
@@ -36,3 +50,11 @@ def catalogue(
     if csv is not None:
         write_csv(rows, csv)
     say_json(catalogue_report(rows).as_dict())
+
+
+def _export(workspace: Path, folder: Path, store: str | None) -> None:
+    from lesiongraph.pipeline.stored_catalogue import export
+    from lesiongraph.workspace import Workspace
+
+    for name, rows in export(Workspace(workspace), folder, store).items():
+        say(f"{folder / name}.parquet: {rows} rows")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lesiongraph.cli.console import ProgressCallback, progress, say, say_json, show_report
-from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
+from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, StoreOption, WorkspaceOption
 
 if TYPE_CHECKING:  # light verbs do without
     from lesiongraph.pipeline.follow import Round
@@ -84,6 +84,7 @@ def mine(
         Path | None,
         typer.Option("--key", help="Key file, outside the workspace: the way back to the originals."),
     ] = None,
+    store: StoreOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Read lesion marks into the catalogue; sources add up.
@@ -125,6 +126,7 @@ def mine(
             roi_pattern=roi,
             pacs=options,
             identifiers=identifiers,
+            store=store,
             progress=callback,
         )
     show_report(report, json, str(workspace))

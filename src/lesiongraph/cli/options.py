@@ -17,6 +17,15 @@ DEFAULT_WORKSPACE = Path("lesiongraph-workspace")
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the run report as JSON.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Random seed.")]
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write a CSV file here instead of a table.")]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="LESIONGRAPH_STORE",
+        help="Database of the catalogue: postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE. "
+        "By default the one the workspace remembers, else a SQLite file inside it.",
+    ),
+]
 PresetOption = Annotated[str, typer.Option("--preset", help="improved, demo, fast or paper.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change one number of the preset: key=value.")

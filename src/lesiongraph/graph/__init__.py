@@ -15,6 +15,7 @@ from lesiongraph.graph.cost import CostWeights, LesionCues, pair_costs
 from lesiongraph.graph.cost_matching import match_by_cost
 from lesiongraph.graph.lesions import lesion_graph, to_edge_table, write_edge_table, write_graphml
 from lesiongraph.graph.linkage import ExclusiveLinkage
+from lesiongraph.graph.links import Links
 from lesiongraph.graph.matcher import Matcher
 from lesiongraph.graph.matching import MatchResult, match_lesions, match_patients
 from lesiongraph.graph.mutual_nearest import MutualNearest
@@ -29,6 +30,7 @@ __all__ = [
     "ExclusiveLinkage",
     "LesionChange",
     "LesionCues",
+    "Links",
     "MatchResult",
     "Matcher",
     "MutualNearest",

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from lesiongraph.graph.algorithm1 import extract
 from lesiongraph.graph.cost import CostWeights, Floats, Ints, LesionCues, pair_costs
-from lesiongraph.graph.matcher import Matcher
+from lesiongraph.graph.links import BoundNodes, Links
+from lesiongraph.graph.matcher import Matcher, ascending
 from lesiongraph.graph.matching import Edges, MatchResult, in_input_order, rows_by_value
 
 
@@ -22,6 +23,7 @@ def match_by_cost(
     *,
     merge_limit: float = 0.0,
     weights: CostWeights | None = None,
+    links: Links | None = None,
 ) -> MatchResult:
     """Group the lesions of each patient by the cost of calling two the same.
 
@@ -38,16 +40,20 @@ def match_by_cost(
     merge_limit : float
         Marks of one study that cost less are one node (Algorithm 1, Merge); its cues are their means.
     weights : CostWeights, optional
+    links : Links, optional
+        What a person decided: it goes before cost, limits and matcher. A patient without links is matched
+        as if there were none.
 
     Returns
     -------
     MatchResult
-        `distances` are costs. The same partition whatever the order of the lesions.
+        `distances` are costs, those of a person's pairs too. The same partition whatever the order of the
+        lesions.
 
     Raises
     ------
     ValueError
-        If lengths differ or the limits are not 0 <= merge_limit <= limit.
+        If lengths differ, the limits are not 0 <= merge_limit <= limit, or a must-link joins two patients.
 
     Source
     ------
@@ -61,6 +67,8 @@ def match_by_cost(
     if not 0 <= merge_limit <= limit:
         raise ValueError(f"expected 0 <= merge_limit <= limit, got {merge_limit} and {limit}")
     weights = weights or CostWeights()
+    links = links or Links()
+    links.check_within(owners)
     nodes = np.zeros(len(cues), dtype=np.int64)
     kept, merged, removed = [Edges.none()], [Edges.none()], np.zeros(2, dtype=np.int64)
     next_node = 0
@@ -70,7 +78,8 @@ def match_by_cost(
         # Sorted by study and value first: sums and ties then do not depend on the caller's order.
         order = np.lexsort((*columns[rows].T[::-1], codes))
         rows, codes = rows[order], codes[order]
-        found = _match_patient(cues.take(rows), codes, matcher, (merge_limit, limit), weights)
+        lesions = _Lesions(cues.take(rows), codes, links.of(rows) if links else links)
+        found = _match_patient(lesions, matcher, (merge_limit, limit), weights)
         nodes[rows] = found.nodes + next_node
         kept.append(Edges(found.edges.ends + next_node, found.edges.lengths))
         merged.append(Edges(rows[found.merged.ends], found.merged.lengths))
@@ -89,31 +98,53 @@ class _Found:
     removed: tuple[int, int]  # dearer than the limit, and left by the matcher
 
 
+@dataclass(frozen=True)
+class _Lesions:
+    """Those of one patient, at least one."""
+
+    cues: LesionCues
+    studies: Ints
+    links: Links
+
+    def bound(self) -> BoundNodes | None:
+        return BoundNodes.of(self.links, self.studies) if self.links else None
+
+
 def _match_patient(
-    cues: LesionCues, studies: Ints, matcher: Matcher, limits: tuple[float, float], weights: CostWeights
+    lesions: _Lesions, matcher: Matcher, limits: tuple[float, float], weights: CostWeights
 ) -> _Found:
-    """Match the lesions of one patient, who has at least one."""
     merge_limit, limit = limits
-    costs = cost_matrix(cues, weights)
-    merged, nodes = _merge(costs, studies, merge_limit)
+    costs, studies, bound = cost_matrix(lesions.cues, weights), lesions.studies, lesions.bound()
+    merged, nodes = _merge(costs, studies, merge_limit, bound)
+    heads = np.unique(nodes, return_index=True)[1]
     if len(merged.ends):
-        heads = np.unique(nodes, return_index=True)[1]
-        studies, costs = studies[heads], cost_matrix(_means(cues, nodes), weights)
-    ends = matcher.match(costs, studies, limit)
+        studies, costs = studies[heads], cost_matrix(_means(lesions.cues, nodes), weights)
+    judged = costs
+    if bound is None:
+        ends = matcher.match(costs, studies, limit)
+    else:
+        bound = bound.take(heads)
+        judged = bound.costs(costs)
+        ends = bound.settle(matcher.match(judged, studies, limit), judged)
     first, second = np.triu_indices(len(costs), k=1)
-    between = costs[first, second][studies[first] != studies[second]]
+    between = judged[first, second][studies[first] != studies[second]]
     close = int((between <= limit).sum())
     edges = Edges(ends, costs[ends[:, 0], ends[:, 1]])
     return _Found(nodes, edges, merged, (len(between) - close, close - len(ends)))
 
 
-def _merge(costs: Floats, studies: Ints, merge_limit: float) -> tuple[Edges, Ints]:
+def _merge(costs: Floats, studies: Ints, merge_limit: float, bound: BoundNodes | None) -> tuple[Edges, Ints]:
     """Return the pairs of one study that cost less than the limit, and the node of each lesion."""
     first, second = np.triu_indices(len(costs), k=1)
-    one = (studies[first] == studies[second]) & (costs[first, second] < merge_limit)
+    near = costs[first, second] < merge_limit
+    if bound is not None:
+        near |= bound.same[first, second]
+    one = (studies[first] == studies[second]) & near
     ends = np.column_stack([first[one], second[one]]).astype(np.int64)
+    if bound is not None:
+        ends = ascending(bound.merge(ends, costs))
     nodes = extract(ends, len(costs)) if len(ends) else np.arange(len(costs))
-    return Edges(ends, costs[first[one], second[one]]), nodes
+    return Edges(ends, costs[ends[:, 0], ends[:, 1]]), nodes
 
 
 def cost_matrix(cues: LesionCues, weights: CostWeights) -> Floats:

@@ -132,6 +132,13 @@ SERIES_LOCATIONS: dict[str, str] = {
     "flag": TEXT,  # semicolon-separated remarks on the series, and how many slices carry others
 }
 
+CATALOGUE: dict[str, dict[str, str]] = {
+    "lesions": LESIONS,
+    "series": SERIES,
+    "slices": SLICES,
+    "landmarks": LANDMARKS,
+}
+
 _EMPTY: dict[str, object] = {TEXT: "", NUMBER: float("nan"), WHOLE: -1, FLAG: False}
 
 
@@ -157,7 +164,8 @@ def conform(frame: pd.DataFrame, schema: dict[str, str]) -> pd.DataFrame:
             column = frame[name]
             if kind != NUMBER:
                 column = column.astype("object").where(column.notna(), _EMPTY[kind])
-            columns[name] = column.map(str) if kind == TEXT else column.astype(kind)
+            # pandas would give text one of two dtypes, by what it holds: frames then would not compare
+            columns[name] = (column.map(str) if kind == TEXT else column).astype(kind)
         else:
             columns[name] = pd.Series([_EMPTY[kind]] * len(frame), index=frame.index, dtype=kind)
     return pd.DataFrame(columns, columns=list(schema))

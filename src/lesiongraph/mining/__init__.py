@@ -11,9 +11,9 @@ from lesiongraph.mining.duplicates import reject_duplicates
 from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.mirror_folder import mirror_folders
 from lesiongraph.mining.readers import SliceReader, open_series
-from lesiongraph.mining.result import MiningResult, merge_results
+from lesiongraph.mining.result import MiningResult, in_order, merge_into, merge_results
 from lesiongraph.mining.sources import is_table, mine_sources
-from lesiongraph.mining.subsets import assign_subsets
+from lesiongraph.mining.subsets import as_found, assign_subsets
 
 __all__ = [
     "BURNED_IN",
@@ -27,12 +27,15 @@ __all__ = [
     "MiningResult",
     "Originals",
     "SliceReader",
+    "as_found",
     "assign_subsets",
     "expected_key_id",
     "find_key",
     "hu_from_8bit",
+    "in_order",
     "is_table",
     "mark_workspace",
+    "merge_into",
     "merge_results",
     "mine_sources",
     "mirror_folders",

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
+from lesiongraph.lesion import CATALOGUE, KEPT, LANDMARKS, LESIONS, REJECTED, SERIES, SLICES, conform
 from lesiongraph.mining import rules
 from lesiongraph.mining.own_reports import OWN_AGAIN, OWN_REPORT
 
 AGAIN = "the same mark again"
 REPLACED = rules.REPLACED.reason
+_ORDER = {  # of the rows of each table
+    "lesions": ["patient_id", "study_date", "series_instance_uid", "slice_index", "lesion_id"],
+    "series": ["patient_id", "study_date", "series_instance_uid"],
+    "slices": ["series_instance_uid", "slice_index"],
+    "landmarks": ["series_instance_uid", "name", "top_index"],
+}
 
 
 def _empty(schema: dict[str, str]) -> pd.DataFrame:
@@ -60,12 +66,10 @@ def merge_results(results: Sequence[MiningResult]) -> MiningResult:
     series = series.assign(slices=counted.fillna(series["slices"]).astype("int64"))
     _count_marks(once, counts)
     return MiningResult(
-        lesions=_sorted(
-            once, ["patient_id", "study_date", "series_instance_uid", "slice_index", "lesion_id"], LESIONS
-        ),
-        series=_sorted(series, ["patient_id", "study_date", "series_instance_uid"], SERIES),
-        slices=_sorted(slices, ["series_instance_uid", "slice_index"], SLICES),
-        landmarks=_sorted(landmarks, ["series_instance_uid", "name", "top_index"], LANDMARKS),
+        lesions=_sorted(once, _ORDER["lesions"], LESIONS),
+        series=_sorted(series, _ORDER["series"], SERIES),
+        slices=_sorted(slices, _ORDER["slices"], SLICES),
+        landmarks=_sorted(landmarks, _ORDER["landmarks"], LANDMARKS),
         counts=counts,
     )
 
@@ -89,14 +93,59 @@ def _is_own(lesions: pd.DataFrame) -> pd.Series[bool]:
     return lesions["flags"].str.contains(OWN_REPORT, regex=False).astype(bool)
 
 
+def in_order(tables: MiningResult) -> MiningResult:
+    """Return the tables with their rows in the order that `merge_results` gives them."""
+    return MiningResult(
+        **{name: _sorted(getattr(tables, name), _ORDER[name], schema) for name, schema in CATALOGUE.items()},
+        counts=tables.counts,
+    )
+
+
+def merge_into(found: MiningResult, former: MiningResult) -> tuple[MiningResult, MiningResult]:
+    """Return `former` with `found` in it, and the part of it that `found` could change.
+
+    The same as `merge_results([found, former])`, at the cost of what was found: only rows of its lesions and
+    series are looked at. A table that did not change is returned as it was given.
+    """
+    series_uids = {
+        uid
+        for frame in (found.series, found.slices, found.landmarks)
+        for uid in frame["series_instance_uid"].unique()
+    }
+    near, far = {}, {}
+    for name, schema in CATALOGUE.items():
+        frame = getattr(former, name)
+        touched = frame["series_instance_uid"].isin(series_uids)
+        if schema is LESIONS:
+            touched |= frame["lesion_id"].isin(set(found.lesions["lesion_id"]))
+        near[name], far[name] = frame[touched].reset_index(drop=True), frame[~touched]
+    part = merge_results([found, MiningResult(**near)])
+    whole = {}
+    for name, schema in CATALOGUE.items():
+        new = getattr(part, name)
+        if new.equals(near[name]):
+            whole[name] = getattr(former, name)
+        else:
+            whole[name] = _sorted(_joined([new, far[name]], schema), _ORDER[name], schema)
+    return MiningResult(**whole, counts=part.counts), part
+
+
 def _merged_slices(results: Sequence[MiningResult]) -> pd.DataFrame:
     """Return the slices of each series: of all results together, head → foot, where positions allow it.
 
     A series without positions keeps the fullest of its versions: nothing tells how two would interlock.
     """
+    frames = [result.slices for result in results if len(result.slices)]
+    if len(frames) < 2 or all(frame.equals(frames[0]) for frame in frames[1:]):
+        return _joined(frames[:1], SLICES)
+    apart = _in_several_versions(frames)  # most series are in one result, or the same in all
+    once = pd.concat(frames, ignore_index=True)
+    once = once[~once["series_instance_uid"].isin(apart)].drop_duplicates()
     merged: dict[str, pd.DataFrame] = {}
-    for result in results:
-        for uid, group in result.slices.groupby("series_instance_uid", sort=False):
+    for frame in frames:
+        for uid, group in frame[frame["series_instance_uid"].isin(apart)].groupby(
+            "series_instance_uid", sort=False
+        ):
             known = merged.setdefault(uid, group)
             both = pd.concat([known, group]).drop_duplicates(["sop_instance_uid", "frame"])
             if both["position_mm"].notna().all() and len(both) > max(len(known), len(group)):
@@ -104,14 +153,25 @@ def _merged_slices(results: Sequence[MiningResult]) -> pd.DataFrame:
                 merged[uid] = both.assign(slice_index=range(len(both)))
             elif len(group) > len(known):
                 merged[uid] = group
-    return _joined(list(merged.values()), SLICES)
+    return _joined([once, *merged.values()], SLICES)
+
+
+def _in_several_versions(frames: Sequence[pd.DataFrame]) -> set[str]:
+    """Return the series whose slices differ from one frame to another."""
+    seen: dict[str, tuple[int, int]] = {}
+    differ: set[str] = set()
+    for frame in frames:
+        rows = pd.util.hash_pandas_object(frame, index=False).groupby(frame["series_instance_uid"])
+        for uid, total, size in zip(rows.groups, rows.sum(), rows.size(), strict=True):
+            if seen.setdefault(uid, (total, size)) != (total, size):
+                differ.add(uid)
+    return differ
 
 
 def _look_up_slices(lesions: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
     """Return the lesions with the slice index that their image has in the merged series."""
-    single = slices[slices["sop_instance_uid"] != ""].drop_duplicates(
-        ["series_instance_uid", "sop_instance_uid"], keep=False
-    )
+    named = slices["sop_instance_uid"].isin(set(lesions["sop_instance_uid"]) - {""})
+    single = slices[named].drop_duplicates(["series_instance_uid", "sop_instance_uid"], keep=False)
     index = single.set_index(["series_instance_uid", "sop_instance_uid"])["slice_index"].to_dict()
     keys = zip(lesions["series_instance_uid"], lesions["sop_instance_uid"], strict=True)
     found = [

@@ -48,6 +48,13 @@ def assign_subsets(lesions: pd.DataFrame) -> pd.DataFrame:
     return dealt
 
 
+def as_found(lesions: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy without what `assign_subsets` dealt; an official split stays."""
+    official = lesions["source"] == _DEEPLESION
+    split = lesions["split"].where(official, "").astype("object")
+    return lesions.assign(subset=pd.Series("", lesions.index, "object"), split=split)
+
+
 def _official_splits(lesions: pd.DataFrame, patients: pd.Series[str]) -> dict[str, str]:
     """Return the official split of each DeepLesion patient: the later of two, train where unknown."""
     stated = lesions["source"] == _DEEPLESION

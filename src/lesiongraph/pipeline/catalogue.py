@@ -5,20 +5,19 @@ from __future__ import annotations
 import pandas as pd
 
 from lesiongraph.lesion import (
+    CATALOGUE,
     KEPT,
-    LANDMARKS,
-    LESIONS,
     LOCATIONS,
     REJECTED,
-    SERIES,
     SERIES_LOCATIONS,
-    SLICES,
+    Decision,
     conform,
 )
 from lesiongraph.mining import MiningResult
 from lesiongraph.workspace import RunReport, Workspace
 
-TABLES = {"lesions": LESIONS, "series": SERIES, "slices": SLICES, "landmarks": LANDMARKS}
+TABLES = CATALOGUE
+DECISIONS = "decisions"  # the stage that holds every decision taken
 _LOCATION_COLUMNS = {"score": "z_score", "confidence": "z_confidence", "flag": "z_flag", "model": "z_model"}
 
 
@@ -32,6 +31,14 @@ def read_catalogue(workspace: Workspace) -> MiningResult:
     """
     folder = workspace.open("catalogue", "mine SOURCE", "catalogue")
     return MiningResult(**{name: folder.read_table(name) for name in TABLES})
+
+
+def read_decisions(workspace: Workspace) -> list[Decision]:
+    """Return every decision of people that the snapshot knows, oldest first."""
+    if not workspace.has(DECISIONS):
+        return []
+    rows = workspace.open(DECISIONS, "decide list").read_table(DECISIONS)
+    return [Decision(**{**row, "id": int(row["id"])}) for row in rows.to_dict("records")]
 
 
 def read_locations(workspace: Workspace) -> pd.DataFrame:

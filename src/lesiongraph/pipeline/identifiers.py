@@ -37,10 +37,13 @@ class Identifiers:
         one removes those of a PACS and keeps those of folders.
     key : Path, optional
         The key file; without it the workspace's default one.
+    pacs_too : bool
+        Where `removed` is None, a new workspace keeps the identifiers of a PACS, too.
     """
 
     removed: bool | None = None
     key: Path | None = None
+    pacs_too: bool = False
 
     def are_removed(self, workspace: Workspace, *, for_pacs: bool = False) -> bool:
         """Whether this run removes identifiers; by default it does where a new workspace mines a PACS.
@@ -51,7 +54,7 @@ class Identifiers:
             If a workspace of the other kind would be added to, or a key is given that nothing needs.
         """
         already = bool(expected_key_id(workspace.path))
-        by_default = already or (for_pacs and not workspace.has("catalogue"))
+        by_default = already or (for_pacs and not self.pacs_too and not workspace.has("catalogue"))
         removed = by_default if self.removed is None else self.removed
         if already and not removed:
             raise UsageError(
@@ -116,7 +119,7 @@ class Door:
         return [mirror]
 
 
-KEEP = Identifiers(removed=False)  # for callers in Python; the command line decides by the source
+KEEP = Identifiers(pacs_too=True)  # for callers in Python; the command line removes a PACS's
 
 
 def _check_sources(sources: Sequence[Path]) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from lesiongraph.errors import UnknownPatientError, UsageError
-from lesiongraph.graph import MatchResult, write_edge_table, write_graphml
+from lesiongraph.graph import Links, MatchResult, write_edge_table, write_graphml
+from lesiongraph.pipeline.catalogue import read_decisions
+from lesiongraph.pipeline.decided import decided_links, links_key
 from lesiongraph.pipeline.lesion_states import change_table, states_by_lesion, study_coverage
 from lesiongraph.pipeline.matchers import CUES, Setting, check_names, chosen_setting, default_setting
 from lesiongraph.pipeline.truth import read_instances
@@ -37,7 +39,7 @@ def match(
     cues: Sequence[str] = tuple(CUES),
     truth: Path | None = None,
 ) -> tuple[pd.DataFrame, RunReport]:
-    """Group the lesions of each patient, or of one.
+    """Group the lesions of each patient, or of one; what people decided of pairs goes before any cost.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def match(
         If T2 is below T1, or a name is unknown.
     NotEnoughDataError
         If the truth holds no validation patient with a lesion marked twice.
+    ContradictoryDecisionsError
+        If decisions of people exclude each other.
     """
     report = RunReport("match")
     matcher = MatchingRecipe().matcher if matcher is None else matcher
@@ -86,12 +90,17 @@ def match(
         setting = chosen_setting(vectors, matcher, feature, cues, read_instances(truth))
     setting = _with_limits(setting, t1, t2)
     _describe(setting, vectors, report)
+    links = decided_links(read_decisions(workspace), vectors.lesions)
+    by_hand = links_key(links, vectors.lesions)
+    if by_hand:
+        report.notes.append(f"{len(links.must)} pairs joined and {len(links.cannot)} kept apart by hand")
     with workspace.lock():
         located = workspace.key("locations") if workspace.has("locations") else ""
-        key = fingerprint(workspace.key(feature), located, setting.to_dict(), _TABLES_VERSION)
+        made_from = [workspace.key(feature), located, setting.to_dict(), _TABLES_VERSION]
+        key = fingerprint(*made_from, *([by_hand] if by_hand else []))
         report.already_done = workspace.is_current("groups", key)
         if not report.already_done:
-            _write(workspace, key, vectors, setting)
+            _write(workspace, key, vectors, setting, links)
         folder = workspace.open("groups", "match")
         rows, changes = folder.read_table("groups"), folder.read_table("changes")
         if patient is not None:
@@ -132,8 +141,8 @@ def _describe(setting: Setting, vectors: Vectors, report: RunReport) -> None:
             )
 
 
-def _write(workspace: Workspace, key: str, vectors: Vectors, setting: Setting) -> None:
-    result = setting.run(vectors)
+def _write(workspace: Workspace, key: str, vectors: Vectors, setting: Setting, links: Links) -> None:
+    result = setting.run(vectors, links)
     rows = _rows(vectors, result, setting)
     groups = rows.set_index("lesion").group.loc[vectors.lesions.lesion_id].to_numpy()
     changes = change_table(vectors, groups, setting, study_coverage(workspace))

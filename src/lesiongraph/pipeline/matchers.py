@@ -18,6 +18,7 @@ from lesiongraph.graph import (
     CostWeights,
     ExclusiveLinkage,
     LesionCues,
+    Links,
     Matcher,
     MatchResult,
     MutualNearest,
@@ -82,9 +83,9 @@ class Setting:
         unused = {cue: 0.0 for cue in CUES if cue not in self.cues}
         return dataclasses.replace(self.weights, **unused)
 
-    def run(self, vectors: Vectors) -> MatchResult:
-        """Match all lesions."""
-        return runner(self.matcher, vectors, self.cues, self.weights)(self.t1, self.t2)
+    def run(self, vectors: Vectors, links: Links | None = None) -> MatchResult:
+        """Match all lesions, keeping to what a person decided."""
+        return runner(self.matcher, vectors, self.cues, self.weights, links)(self.t1, self.t2)
 
 
 def study_names(lesions: pd.DataFrame) -> np.ndarray:
@@ -110,15 +111,26 @@ def lesion_cues(vectors: Vectors, cues: Sequence[str]) -> LesionCues:
     )
 
 
-def runner(matcher: str, vectors: Vectors, cues: Sequence[str], weights: CostWeights) -> Run:
-    """Return a function of the two limits that groups the lesions."""
+def runner(
+    matcher: str,
+    vectors: Vectors,
+    cues: Sequence[str],
+    weights: CostWeights,
+    links: Links | None = None,
+) -> Run:
+    """Return a function of the two limits that groups the lesions.
+
+    Under links Algorithm 1 runs as matching by cost: its Threshold and Exclusion are mutual nearest at the
+    Euclidean distance.
+    """
     patients = vectors.lesions.patient_id.to_numpy(str)
     studies = study_names(vectors.lesions)
-    if matcher == ALGORITHM_1:
+    if matcher == ALGORITHM_1 and not links:
         return lambda t1, t2: match_patients(vectors.matrix, patients, studies, t1, t2)
-    known = lesion_cues(vectors, cues)
+    chosen = MutualNearest() if matcher == ALGORITHM_1 else BY_COST[matcher]
+    known = lesion_cues(vectors, ("appearance",) if matcher == ALGORITHM_1 else cues)
     return lambda t1, t2: match_by_cost(
-        known, patients, studies, BY_COST[matcher], t2, merge_limit=t1, weights=weights
+        known, patients, studies, chosen, t2, merge_limit=t1, weights=weights, links=links
     )
 
 

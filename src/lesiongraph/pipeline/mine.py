@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,22 +15,18 @@ from lesiongraph.mining import (
     BURNED_IN,
     IMAGE_NOT_FOUND,
     MiningResult,
-    assign_subsets,
-    merge_results,
     mine_sources,
     open_series,
-    reject_duplicates,
     rules,
 )
 from lesiongraph.mining.pacs import PacsAddress, is_pacs_address
-from lesiongraph.pipeline.catalogue import TABLES, read_catalogue
 from lesiongraph.pipeline.identifiers import KEEP, Identifiers
 from lesiongraph.pipeline.pacs_source import PacsOptions, pull_source, whole_mirror
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_views import plane_spacing
+from lesiongraph.pipeline.stored_catalogue import StoredCatalogue, stored_catalogue
 from lesiongraph.workspace import RunReport, Workspace
 
-SOURCES = "sources"  # absolute paths, and addresses of PACS, kept beside the tables
 OFF_BODY = rules.OFF_BODY.reason
 PERHAPS_OFF_BODY = rules.OFF_BODY.flag
 UNREADABLE = "unreadable image"
@@ -44,13 +39,15 @@ def mine(
     roi_pattern: str | None = None,
     pacs: PacsOptions | None = None,
     identifiers: Identifiers = KEEP,
+    store: str | None = None,
     progress: Progress = silent,
 ) -> RunReport:
     """Mine sources into the workspace's catalogue; a mark met before keeps its row and id.
 
     A source is a path, or the address of a PACS (`mining.pacs.PacsAddress`), which is read as `pacs` says. A
     PACS that stops answering leaves what it gave so far in the catalogue; `report.details["incomplete"]`
-    says so. What passes `identifiers` is de-identified on the way in.
+    says so. What passes `identifiers` is de-identified on the way in; `store` is the URL of the catalogue's
+    database, by default the workspace's own.
 
     Raises
     ------
@@ -60,11 +57,17 @@ def mine(
         If a PACS gives nothing, and gave nothing before.
     UsageError
         If the workspace holds identifiers and `identifiers` removes them, or the other way round.
+    StoreError, StoreMismatchError
+        If the database cannot be used, or is not the workspace's.
     """
     report = RunReport("mine")
     paths, addresses = _sorted_out(sources)
-    with workspace.lock(), identifiers.door(workspace, report, for_pacs=bool(addresses)) as door:
-        former, known = _former(workspace)
+    with (
+        workspace.lock(),
+        stored_catalogue(workspace, store) as catalogue,
+        identifiers.door(workspace, report, for_pacs=bool(addresses)) as door,
+    ):
+        former, known = catalogue.former(), _known_sources(catalogue)
         paths = list(door.taken_in(paths, progress))
         mirrors = [
             pull_source(
@@ -95,18 +98,15 @@ def mine(
                 f"{len(apart)} sources mined before were read again: reports and their images had come apart"
             )
         _check_on_images(found, former, progress)
-        merged = merge_results([found, former])
-        merged.lesions = assign_subsets(reject_duplicates(merged.lesions))
-        key = _content_key(merged)
-        report.already_done = workspace.is_current("catalogue", key)
-        if not report.already_done:
-            with workspace.write("catalogue", key) as folder:
-                for name, schema in TABLES.items():
-                    folder.write_table(name, getattr(merged, name), schema)
-                folder.write_json(SOURCES, list(dict.fromkeys([*known, *given])))
+        taken = catalogue.add(found, list(dict.fromkeys([*known, *given])))
         for source in mirrors:
             source.save_mined()
-        _fill(report, found, merged)
+        report.already_done = taken.already_done
+        report.details["store"] = {
+            "address": str(catalogue.store.address),
+            "rows written": taken.rows_written,
+        }
+        _fill(report, found, taken.tables)
         workspace.write_run_report("mine", report.finish().as_dict())
     return report
 
@@ -118,12 +118,9 @@ def _sorted_out(sources: Sequence[Path | str]) -> tuple[list[Path], list[PacsAdd
     return paths, list(dict.fromkeys(addresses))
 
 
-def _former(workspace: Workspace) -> tuple[MiningResult, list[str]]:
-    """The catalogue as it is, and the sources it was mined from that are still there."""
-    if not workspace.has("catalogue"):
-        return MiningResult(), []
-    sources = workspace.open("catalogue", "mine SOURCE").read_json(SOURCES)
-    return read_catalogue(workspace), [s for s in sources if is_pacs_address(s) or Path(s).exists()]
+def _known_sources(catalogue: StoredCatalogue) -> list[str]:
+    """The sources that the catalogue was mined from and that are still there."""
+    return [s for s in catalogue.sources() if is_pacs_address(s) or Path(s).exists()]
 
 
 def _report_and_image_came_apart(found: MiningResult, former: MiningResult) -> bool:
@@ -232,14 +229,6 @@ def _former_verdict(row: pd.Series) -> _Verdict:
 
 def _cause(error: LesionGraphError) -> str:
     return str(getattr(error, "cause", "") or getattr(error, "found", "") or type(error).__name__)
-
-
-def _content_key(tables: MiningResult) -> str:
-    digest = hashlib.sha256()
-    for name in TABLES:
-        frame = getattr(tables, name)
-        digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _fill(report: RunReport, found: MiningResult, merged: MiningResult) -> None:

@@ -57,8 +57,8 @@ def push_to_pacs(
     """Push to the DICOMweb service `to`; with `dry_run` write files into that folder instead.
 
     The UIDs of a de-identified workspace are led back to the PACS's by its key file, `key` where it is not in
-    its usual place, unless `originals` are given. A dry run with `to` asks the PACS for headers and earlier reports; without, headers come from the files
-    that were mined.
+    its usual place, unless `originals` are given. A dry run with `to` asks the PACS for headers and earlier
+    reports; without, headers come from the files that were mined.
 
     Raises
     ------

@@ -248,6 +248,23 @@ class Workspace:
                 raise
             report["notes"].append("the disk is full: the result was kept, this report was not")
 
+    def write_note(self, name: str, value: dict[str, Any]) -> None:
+        """Keep a small JSON object beside the stages, whole or not at all (call inside `lock`)."""
+        _replace(self.path / f"{name}.json", json.dumps(value, indent=2) + "\n")
+
+    def read_note(self, name: str) -> dict[str, Any]:
+        """Return what `write_note` kept, empty where nothing is."""
+        path = self.path / f"{name}.json"
+        if not path.exists():
+            return {}
+        with _readable(path):
+            note: dict[str, Any] = json.loads(path.read_text())
+            return note
+
+    def remove_note(self, name: str) -> None:
+        """Forget a note."""
+        (self.path / f"{name}.json").unlink(missing_ok=True)
+
     def read_run_reports(self) -> dict[str, Any]:
         """Return the last run report of each verb."""
         reports = {}
@@ -290,6 +307,8 @@ class Workspace:
             for name in ("scratch", "runs", "mirror"):
                 if (self.path / name).is_dir():
                     (self.path / name).rmdir()  # stops here where one of them holds something
+            if any(path.name not in (_POINTER, _LOCK) for path in self.path.iterdir()):
+                return  # the catalogue's database: it stays, and needs its workspace
             for name in (_POINTER, _LOCK):
                 (self.path / name).unlink(missing_ok=True)
             if not folder_was:

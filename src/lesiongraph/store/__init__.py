@@ -1,0 +1,16 @@
+"""Takes the catalogue's tables and people's decisions, keeps them in SQLite or PostgreSQL (no paper part)."""
+
+from lesiongraph.store.address import StoreAddress
+from lesiongraph.store.catalogue import CatalogueChange, CatalogueStore, CatalogueView, Committed
+from lesiongraph.store.clock import utc_now
+from lesiongraph.store.rows import storable
+
+__all__ = [
+    "CatalogueChange",
+    "CatalogueStore",
+    "CatalogueView",
+    "Committed",
+    "StoreAddress",
+    "storable",
+    "utc_now",
+]
