@@ -31,12 +31,17 @@ from lesiongraph.evaluation import (
     limit_curve,
     patient_bootstrap,
 )
-from lesiongraph.graph import brier_score, expected_calibration_error
+from lesiongraph.graph import (
+    between_patients_threshold,
+    brier_score,
+    expected_calibration_error,
+)
 from lesiongraph.pipeline.matchers import (
     ALGORITHM_1,
     BY_COST,
     choose_on,
     default_setting,
+    measured_weights,
     runner,
     study_names,
 )
@@ -173,6 +178,17 @@ def explain(test: Part, groups: np.ndarray, name: str) -> None:
     print(f"{name}: " + ("; ".join(f"{kind}: {n}" for kind, n in kinds.most_common()) or "no wrong pair"))
 
 
+def spread_of_appearance(part: Part, name: str) -> None:
+    """Print what `MatchingRecipe.appearance_units` stands for, as it shows here."""
+    between = between_patients_threshold(part.vectors.matrix, part.patients)
+    spread = measured_weights(part.vectors, part.truth, ("appearance",)).appearance_sd
+    if between:
+        print(
+            f"{name}: appearance of true pairs {spread:.3f}, "
+            f"{spread / between:.2f} of the distance to the nearest lesion of another patient ({between:.3f})"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,6 +209,8 @@ def main() -> None:
         except StageMissingError as error:
             print(f"skipped, {feature}: {error}")
             continue
+        for name, part in (("validation", validation), ("test", test)):
+            spread_of_appearance(part, f"{feature}, {name}")
         print("| matcher | cues | T1 / T2 | F1 val | precision | recall | F1 | gain | area | Brier / ECE |")
         print("|---|---|---|---|---|---|---|---|---|---|")
         one = ("appearance",)

@@ -82,7 +82,7 @@ def test_improved_goes_on_from_it(cli, untrained):
 def test_another_network_cannot_go_on_from_it(cli, untrained):
     ran = cli("train", "-w", untrained, "--preset", "improved", "--set", "fc_width=64", *TRAINING)
     assert ran.code == 2
-    assert "fc_width=128" in ran.err
+    assert "fc_width=256" in ran.err
     assert "start=fresh" in ran.err
 
 
