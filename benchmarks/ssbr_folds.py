@@ -1,7 +1,7 @@
 """Train the models that leave-patients-out is measured with, one fold at a time; `ssbr.py` reads them.
 
     python benchmarks/ssbr_folds.py                               # what the cache holds
-    python benchmarks/ssbr_folds.py --fold 0                      # one fold of the packaged design
+    python benchmarks/ssbr_folds.py --fold 0                      # one fold of the packaged recipe
     python benchmarks/ssbr_folds.py --fold 0 1 2 3 4 --variant packaged real-only eq2
     python benchmarks/ssbr_folds.py --fold everyone --variant paper --steps 40 --volumes-per-batch 4
 
@@ -30,8 +30,10 @@ def main() -> None:
     add_data_argument(parser)
     parser.add_argument("--variant", choices=list(VARIANTS), default=["packaged"], nargs="+")
     parser.add_argument("--fold", choices=[*map(str, range(FOLDS)), EVERYONE], nargs="+")
-    parser.add_argument("--steps", type=int, help="of each training; the design's if not given")
-    parser.add_argument("--phantoms", type=int, default=150, help="mixed in, where the variant has any")
+    parser.add_argument("--steps", type=int, help="of each training; the variant's if not given")
+    parser.add_argument(
+        "--phantoms", type=int, help="base ones instead of the variant's mix, where it has any"
+    )
     parser.add_argument("--phantom-share", type=float, default=0.4, help="of the volumes drawn")
     parser.add_argument("--volumes-per-batch", type=int, help="fewer than the design's")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")

@@ -88,6 +88,15 @@ def _marked_z(model: SsbrModel, volume: ScoredVolume) -> list[tuple[str, float]]
     return [(name, float(model.to_z(score))) for name, score in at]
 
 
+def _scores_at(model: SsbrModel, slices: np.ndarray, at: Sequence[float]) -> list[float]:
+    """Score between slices, as `score_at` would; only the slices beside are scored."""
+    if not at:
+        return []
+    last = len(slices) - 1
+    near = sorted({min(max(int(side(index)), 0), last) for index in at for side in (np.floor, np.ceil)})
+    return [float(value) for value in np.interp(at, near, model.score(slices[near]))]
+
+
 def left_out_volumes(
     model: SsbrModel, volumes: Sequence[Seen], folds: Sequence[LeftOut]
 ) -> list[ScoredVolume]:
@@ -102,10 +111,9 @@ def left_out_volumes(
         reference = mean_z((seen.scored.patient, _marked_z(model, seen.scored)) for seen in others)
         points = []
         for seen in others:
-            score, marks = fold.model.score(seen.slices), seen.scored.landmarks
-            points += [
-                (score_at(score, at), reference[name]) for name, at in marks.items() if name in reference
-            ]
+            marks = {name: at for name, at in seen.scored.landmarks.items() if name in reference}
+            scores = _scores_at(fold.model, seen.slices, list(marks.values()))
+            points += [(score, reference[name]) for name, score in zip(marks, scores, strict=True)]
         line = line_through(points)
         for seen in own:
             score = on_scale_of(model, fold.model.score(seen.slices), line)

@@ -1,6 +1,9 @@
 """Train the packaged body part regressor on volumes whose licence lets the weights be shipped.
 
-python tools/train_ssbr.py --data ../shared/data
+    python tools/train_ssbr.py --data ../shared/data
+
+Without options: the recipe of the packaged weights (trial `grown` of benchmarks/ssbr_trials.py).
+The recipe before it: --mix base=150 --growths 0 --steps 450 --base-seed 1.
 """
 
 from __future__ import annotations
@@ -8,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +25,7 @@ from lesiongraph.bodypart import (
     SsbrDesign,
     SsbrModel,
     TrainingVolume,
+    Variation,
     ZMap,
     seeded_network,
     train_ssbr,
@@ -47,6 +52,18 @@ SEQUEL_INTERVAL_MM = 5.5  # every second of 3 mm above, 5 mm (not recorded; usua
 
 REAL_VOLUMES = 18  # of the shippable ones
 
+Mix = tuple[tuple[str, int], ...]  # kind of training phantom -> how many
+SHIPPED_MIX: Mix = (("base", 300), ("belly", 120), ("low", 80), ("neck", 40))
+SHIPPED_STEPS = 3 * 450
+SHIPPED_GROWTHS = 0.25  # share of views in which a growth fills the belly
+BASE_SEED = 77  # of "base" phantoms; judged are phantoms of other seeds
+_KIND_SEEDS = {"belly": 78, "low": 79, "neck": 80}
+_REGIONS = {
+    "belly": ("abdomen-pelvis", "chest-abdomen-pelvis", "neck-to-thigh", "abdomen", "pelvis"),
+    "low": ("pelvis-thigh", "pelvis", "abdomen-pelvis", "neck-to-thigh"),
+    "neck": ("neck-chest", "head-neck", "shoulders", "neck-to-thigh"),
+}
+
 # Median z of the lesions of a type in DeepLesion's official validation split (facts about the authors' scale,
 # not pixels): mediastinum n = 353, liver 233, kidney 100, pelvis 183.
 AUTHORS_Z = {"mediastinum": 0.444, "liver": 0.607, "kidney": 0.652, "pelvis": 0.799}
@@ -60,22 +77,46 @@ ANCHORS = {
 }
 
 
-def phantom_volumes(count: int, rng_seed: int, mode: SliceMode, share: float) -> list[TrainingVolume]:
-    """Draw phantom bodies that together weigh `share` to the real volumes' 1 - `share`.
+def drawn_phantom(kind: str, i: int, base_seed: int = BASE_SEED, mode: SliceMode = "body") -> TrainingVolume:
+    """Draw the i-th training phantom of a kind.
 
-    Every second is an ordinary one; the others vary more than reality does.
+    base: every second an ordinary one, the others varied more than reality; belly: stretched by ascites or
+    one growth; low: pelvis and thighs; neck: neck and shoulders.
     """
-    volumes = []
-    weight = REAL_VOLUMES * share / (1 - share) / max(1, count)
-    for i in range(count):
-        sample = sample_training_volume if i % 2 else sample_plain_volume
-        drawn = sample(np.random.default_rng([rng_seed, i]))
-        volumes.append(
-            TrainingVolume.read(
-                drawn.hu, (1.0, 1.0), f"phantom {i}", interval_mm=drawn.interval_mm, weight=weight, mode=mode
+    rng = np.random.default_rng([_KIND_SEEDS.get(kind, base_seed), i])
+    if kind == "base":
+        drawn = sample_training_volume(rng) if i % 2 else sample_plain_volume(rng)
+    else:
+        region = _REGIONS[kind][i % len(_REGIONS[kind])]
+        drawn = sample_training_volume(rng, region=region, full_belly=kind == "belly")
+    return TrainingVolume.read(drawn.hu, (1.0, 1.0), f"{kind} {i}", interval_mm=drawn.interval_mm, mode=mode)
+
+
+def weighted(phantoms: Sequence[TrainingVolume], share: float) -> list[TrainingVolume]:
+    """Let phantoms together weigh `share` to the real volumes' 1 - `share`."""
+    weight = REAL_VOLUMES * share / (1 - share) / max(1, len(phantoms))
+    return [replace(phantom, weight=weight) for phantom in phantoms]
+
+
+def phantom_volumes(
+    mix: Mix, share: float, base_seed: int = BASE_SEED, mode: SliceMode = "body"
+) -> list[TrainingVolume]:
+    """Draw the phantom bodies of a mix, weighted by `share`."""
+    wanted = [(kind, i) for kind, count in mix for i in range(count)]
+    return weighted([drawn_phantom(kind, i, base_seed, mode) for kind, i in wanted], share)
+
+
+def read_mix(items: Sequence[str]) -> Mix:
+    """Read `base=300 belly=120` from the command line."""
+    mix = []
+    for item in items:
+        kind, _, count = item.partition("=")
+        if kind not in {"base", *_REGIONS} or not count.isdigit():
+            raise SystemExit(
+                f"--mix: expected KIND=COUNT with a kind of base, {', '.join(_REGIONS)}; got {item!r}"
             )
-        )
-    return volumes
+        mix.append((kind, int(count)))
+    return tuple(mix)
 
 
 def imagenet_start() -> CompactNetwork:
@@ -162,19 +203,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--design", choices=sorted(DESIGNS), default="compact")
-    parser.add_argument("--steps", type=int, default=0, help="0: the design's number")
-    parser.add_argument("--phantoms", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=SHIPPED_STEPS, help="0: the design's number")
+    shipped = [f"{kind}={count}" for kind, count in SHIPPED_MIX]
+    parser.add_argument("--mix", nargs="*", default=shipped, help=f"phantoms; left out: {' '.join(shipped)}")
+    parser.add_argument("--base-seed", type=int, default=BASE_SEED, help="of the base phantoms")
+    parser.add_argument("--growths", type=float, default=SHIPPED_GROWTHS, help="share of views with one")
     parser.add_argument("--phantom-share", type=float, default=0.4, help="of the volumes drawn")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--out", type=Path, default=WEIGHTS / "ssbr-compact.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    design = DESIGNS[arguments.design]
+    design = replace(DESIGNS[arguments.design], variation=Variation(growths=arguments.growths))
+    mix, share = read_mix(arguments.mix), arguments.phantom_share
     real = shippable_volumes(arguments.data, design.slice_mode)
-    volumes = tied(real) + phantom_volumes(
-        arguments.phantoms, arguments.seed, design.slice_mode, arguments.phantom_share
-    )
+    volumes = tied(real) + phantom_volumes(mix, share, arguments.base_seed, design.slice_mode)
     started = time.monotonic()
 
     def progress(step: int, total: int, loss: float) -> None:
@@ -195,7 +238,9 @@ def main() -> None:
         model,
         design,
         real,
-        phantoms=arguments.phantoms,
+        phantoms=", ".join(f"{count} {kind}" for kind, count in mix),
+        phantom_share=share,
+        growths=arguments.growths,
         steps=design.trainings * (arguments.steps or design.steps or SsbrRecipe().steps),
         seed=arguments.seed,
     )

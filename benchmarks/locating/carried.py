@@ -19,19 +19,14 @@ from numpy.typing import NDArray
 from lesiongraph.bodypart import SsbrModel, TrainingVolume, slice_input
 from lesiongraph.phantom import sample_plain_volume, sample_training_volume
 from locating.candidates import packaged
-from locating.folds import PHANTOM_SEED
 from locating.prepared import Inputs, Prepared, deeplesion_slices, phantom_prepared, real_prepared
 from ssbr_left_out import mean_z, score_at
-from train_ssbr import shippable_volumes
+from train_ssbr import Mix, drawn_phantom, shippable_volumes
 
 FIT_SEED, TEST_SEED = 9001, 9002  # as in ssbr.py
 _CROPS = "STS_"  # neither trained on nor judged
 # Slices come two or three times (trained on, judged, in frames): the window must reach back to them.
 _COMPRESSION = ({"id": lzma.FILTER_LZMA2, "preset": 4, "dict_size": 256 * 2**20},)
-_LOW = ("pelvis-thigh", "pelvis", "abdomen-pelvis", "neck-to-thigh")
-_BELLIES = ("abdomen-pelvis", "chest-abdomen-pelvis", "neck-to-thigh", "abdomen", "pelvis")
-_NECKS = ("neck-chest", "head-neck", "shoulders", "neck-to-thigh")
-Mix = tuple[tuple[str, int], ...]  # kind of phantom -> how many
 
 
 @dataclass
@@ -88,20 +83,6 @@ def read(path: Path) -> Carried:
             f"{path}: expected what `ssbr_trials.py --prepare` writes, got {type(found).__name__}"
         )
     return found
-
-
-def drawn_phantom(kind: str, i: int) -> TrainingVolume:
-    """Draw the i-th training phantom of a kind: base (the folds'), belly, low, neck."""
-    seed = {"base": PHANTOM_SEED, "belly": 78, "low": 79, "neck": 80}[kind]
-    rng = np.random.default_rng([seed, i])
-    if kind == "base":
-        drawn = sample_training_volume(rng) if i % 2 else sample_plain_volume(rng)
-    elif kind == "belly":
-        drawn = sample_training_volume(rng, region=_BELLIES[i % len(_BELLIES)], full_belly=True)
-    else:
-        regions = _LOW if kind == "low" else _NECKS
-        drawn = sample_training_volume(rng, region=regions[i % len(regions)])
-    return TrainingVolume.read(drawn.hu, (1.0, 1.0), f"{kind} {i}", interval_mm=drawn.interval_mm)
 
 
 def _judged_phantom(task: tuple[bool, int, int]) -> Prepared:

@@ -16,16 +16,25 @@ from lesiongraph.bodypart import (
     SsbrDesign,
     SsbrModel,
     TrainingVolume,
+    Variation,
     train_ssbr,
 )
 from lesiongraph.recipe import SsbrRecipe
 from provenance import commit
 from ssbr_volumes import patient_of
-from train_ssbr import imagenet_start, phantom_volumes, shippable_volumes, tied
+from train_ssbr import (
+    SHIPPED_GROWTHS,
+    SHIPPED_MIX,
+    SHIPPED_STEPS,
+    Mix,
+    imagenet_start,
+    phantom_volumes,
+    shippable_volumes,
+    tied,
+)
 
 FOLDS = 5
 EVERYONE = "everyone"  # the "fold" that leaves nobody out
-PHANTOM_SEED = 77  # training phantoms; judged are phantoms of other seeds
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Variant:
 
     label: str
     design: SsbrDesign
-    phantoms: bool = True
+    mix: Mix = (("base", 120),)
+    steps: int | None = None  # of each training; the design's number
 
 
 # Eq. 2 alone, with the packaged network, its views and its optimiser: what the distances in mm are worth.
@@ -45,11 +55,13 @@ _EQ2_DESIGN = replace(
     distance_weight=PAPER_DESIGN.distance_weight,
     physical_weight=PAPER_DESIGN.physical_weight,
 )
+_GROWN_DESIGN = replace(COMPACT_DESIGN, variation=Variation(growths=SHIPPED_GROWTHS))
 VARIANTS = {
-    "packaged": Variant("packaged design", COMPACT_DESIGN),
-    "real-only": Variant("packaged design without phantoms", COMPACT_DESIGN, phantoms=False),
+    "packaged": Variant("packaged recipe", _GROWN_DESIGN, SHIPPED_MIX, SHIPPED_STEPS),
+    "brief": Variant("packaged design, 450 steps, 120 phantoms", COMPACT_DESIGN),
+    "real-only": Variant("packaged design without phantoms", COMPACT_DESIGN, ()),
     "eq2": Variant("packaged design, Eq. 2 alone", _EQ2_DESIGN),
-    "paper": Variant("paper preset", PAPER_DESIGN, phantoms=False),
+    "paper": Variant("paper preset", PAPER_DESIGN, ()),
 }
 
 
@@ -63,7 +75,7 @@ class Budget:
     """How long a fold trains; fewer steps or volumes a batch than the design's are marked in tables."""
 
     steps: int | None
-    phantoms: int
+    phantoms: int | None
     phantom_share: float
     volumes_per_batch: int | None = None
     device: str = "cpu"
@@ -79,15 +91,16 @@ def train_fold(data: Path, name: str, fold: str, budget: Budget, folder: Path) -
     folds = fold_of([patient_of(volume.name) for volume in volumes])
     out = sorted(patient for patient, own in folds.items() if str(own) == fold)
     kept = tied([volume for volume in volumes if patient_of(volume.name) not in out])
-    if variant.phantoms and budget.phantoms:
-        kept += _phantoms(budget.phantoms, design.slice_mode, budget.phantom_share)
+    mix = variant.mix if budget.phantoms is None or not variant.mix else (("base", budget.phantoms),)
+    kept += _phantoms(mix, design.slice_mode, budget.phantom_share)
+    steps = budget.steps or variant.steps
     started = time.monotonic()
     seed = 0 if fold == EVERYONE else int(fold)
     model = train_ssbr(
         kept,
         SsbrRecipe(),
         seed,
-        steps=budget.steps,
+        steps=steps,
         design=design,
         progress=_progress(started),
         start=imagenet_start() if design.network == "compact" else None,
@@ -99,8 +112,8 @@ def train_fold(data: Path, name: str, fold: str, budget: Budget, folder: Path) -
     described = {
         "commit": commit(),
         "left_out": out,
-        "steps": design.trainings * (budget.steps or design.steps or SsbrRecipe().steps),
-        "phantoms": budget.phantoms if variant.phantoms else 0,
+        "steps": design.trainings * (steps or design.steps or SsbrRecipe().steps),
+        "phantoms": sum(count for _, count in mix),
         "volumes_per_batch": budget.volumes_per_batch,
         "seconds": round(time.monotonic() - started),
     }
@@ -114,8 +127,8 @@ def _real(data: Path, mode: SliceMode) -> list[TrainingVolume]:
 
 
 @cache
-def _phantoms(count: int, mode: SliceMode, share: float) -> list[TrainingVolume]:
-    return phantom_volumes(count, PHANTOM_SEED, mode, share)
+def _phantoms(mix: Mix, mode: SliceMode, share: float) -> list[TrainingVolume]:
+    return phantom_volumes(mix, share, mode=mode)
 
 
 def fold_path(folder: Path, name: str, fold: str) -> Path:

@@ -20,21 +20,30 @@ from lesiongraph.bodypart import (
 )
 from lesiongraph.recipe import SsbrRecipe
 from locating.candidates import Candidate, with_z_map
-from locating.carried import Carried, Mix
+from locating.carried import Carried
 from locating.folds import EVERYONE, FOLDS, VARIANTS, fold_of
 from locating.measures import best_thresholds, classify, correlation, landmark_spread
 from locating.prepared import Prepared
 from locating.report import class_table
 from ssbr_volumes import patient_of
-from train_ssbr import REAL_VOLUMES, described_model, imagenet_start, tied
+from train_ssbr import (
+    SHIPPED_GROWTHS,
+    SHIPPED_MIX,
+    SHIPPED_STEPS,
+    Mix,
+    described_model,
+    imagenet_start,
+    tied,
+    weighted,
+)
 
 # Not counted in the mean: a head with raised arms, and 8-bit series whose interval is not recorded.
 APART = ("ACRIN-FLT-Breast_001_19600305", "ssbr-")
 _BASE: Mix = (("base", 300),)
-_RICH: Mix = (("base", 300), ("belly", 120), ("low", 80), ("neck", 40))
-_GROWN = Variation(growths=0.25)
+_RICH = SHIPPED_MIX
+_GROWN = Variation(growths=SHIPPED_GROWTHS)
 _STRONG = Variation(zoomed=0.4, least_side=0.4, loose=0.2, strength=1.5, hidden=0.25, growths=0.25)
-_LONG = 3 * 450
+_LONG = SHIPPED_STEPS
 
 
 @dataclass(frozen=True)
@@ -165,8 +174,7 @@ def train(job: Job, ground: Ground) -> tuple[SsbrModel, dict[str, object]]:
 def _weighted(trial: Trial, ground: Ground) -> list[TrainingVolume]:
     """The trial's phantoms, which together weigh `share` to the real volumes' 1 - `share`."""
     wanted = [(kind, i) for kind, count in trial.mix for i in range(count)]
-    weight = REAL_VOLUMES * trial.share / (1 - trial.share) / max(1, len(wanted))
-    return [replace(ground.phantoms[key], weight=weight) for key in wanted]
+    return weighted([ground.phantoms[key] for key in wanted], trial.share)
 
 
 def judge(model: SsbrModel, told: Mapping[str, object], ground: Ground) -> dict[str, object]:

@@ -10,11 +10,13 @@ _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(_ROOT / "benchmarks")]
 
 import ssbr  # noqa: E402
-from lesiongraph.bodypart import ZMap  # noqa: E402
+from build_atlas import _scores_at  # noqa: E402
+from lesiongraph.bodypart import SsbrModel, ZMap  # noqa: E402
 from locating.candidates import Candidate  # noqa: E402
 from locating.folds import fold_of  # noqa: E402
 from locating.prepared import Prepared  # noqa: E402
-from ssbr_left_out import line_through, mean_z, on_scale_of  # noqa: E402
+from ssbr_left_out import line_through, mean_z, on_scale_of, score_at  # noqa: E402
+from train_ssbr import drawn_phantom, read_mix, weighted  # noqa: E402
 
 
 class Scorer:
@@ -81,3 +83,26 @@ def test_folds_share_no_patient():
     folds = fold_of(list("abcdefg"))
     assert set(folds.values()) == {0, 1, 2, 3, 4}
     assert folds == fold_of(list("gfedcba"))
+
+
+def test_scoring_only_the_slices_beside_landmarks_gives_what_scoring_all_gives():
+    model = SsbrModel.load()
+    slices = np.random.default_rng(4).integers(0, 255, (9, 128, 128), dtype=np.uint8)
+    at, whole = [-1.0, 0.0, 2.25, 6.0, 7.5, 9.4], model.score(slices)
+    wanted = [score_at(whole, index) for index in at]
+    assert _scores_at(model, slices, at) == pytest.approx(wanted, abs=1e-4)
+    assert np.ptp(wanted) > 1e-3
+
+
+def test_a_mix_is_read_from_the_command_line():
+    assert read_mix(["base=3", "neck=1"]) == (("base", 3), ("neck", 1))
+    with pytest.raises(SystemExit, match="belly"):
+        read_mix(["bellies=3"])
+
+
+def test_phantoms_of_any_number_weigh_their_share():
+    drawn = [drawn_phantom("low", 0)]
+    (one,) = weighted(drawn, 0.4)
+    assert one.name == "low 0"
+    assert one.weight == pytest.approx(18 * 0.4 / 0.6)
+    assert sum(v.weight for v in weighted(drawn * 6, 0.4)) == pytest.approx(one.weight)
