@@ -23,9 +23,9 @@ CASES = {
     objects.nested: ([], 0, "nested too deeply"),
     objects.nested_in_turn: ([], 1, "SR"),
     objects.loop: (["single diameter"] * 40, 1, "SR"),
-    objects.million_points: (["not a line (polyline)", "zero length"], 1, "PR"),
+    objects.million_points: (["damaged coordinates", "zero length"], 1, "PR"),
     objects.thousands_of_marks: ([], 2000, "SR"),
-    objects.coordinates: (["not a number"] * 3 + ["outside the image"] * 2, 0, "SR"),
+    objects.coordinates: (["damaged coordinates"] * 3 + ["outside the image"] * 2, 0, "SR"),
     objects.deflated_bomb: ([], 0, "too large (unpacks to more than 512 MiB)"),
     objects.declared_pixels: ([], 0, TOO_LARGE),
     objects.rle_bomb: ([f"image not usable: {TOO_LARGE}"], 1, TOO_LARGE),  # the longer runs are cut

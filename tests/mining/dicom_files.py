@@ -202,9 +202,10 @@ def bidirectional(
 
 
 def _length_mm(points: Sequence[float], pixel_mm: tuple[float, float]) -> float:
-    """Return the length of a line on pixels of that width and height."""
+    """Return the length of a line on pixels of that width and height; 1 mm where it has none to state."""
     x0, y0, x1, y1 = points
-    return math.hypot((x1 - x0) * pixel_mm[0], (y1 - y0) * pixel_mm[1])
+    length_mm = math.hypot((x1 - x0) * pixel_mm[0], (y1 - y0) * pixel_mm[1])
+    return length_mm if length_mm < 1e6 else 1.0
 
 
 def sr_document(groups: Sequence[Dataset], name: str = "sr") -> FileDataset:
