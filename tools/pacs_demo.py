@@ -51,13 +51,14 @@ def main() -> None:
         run(*mine)
         run("locate", "-w", workspace)
         run("embed", "-w", workspace)
-        run("match", "-w", workspace)
+        run("match", "-w", workspace, "--csv", options.out / "matches.csv")
         run("push", "-w", workspace, "--to", server.dicomweb, "--key", key)
         run("push", "-w", workspace, "--to", server.dicomweb, "--key", key)
         server.upload_folder(studies[-1])
         run(*mine)
-        for verb in ("locate", "embed", "match"):
+        for verb in ("locate", "embed"):
             run(verb, "-w", workspace)
+        run("match", "-w", workspace, "--csv", options.out / "matches.csv")
         run("push", "-w", workspace, "--to", server.dicomweb, "--key", key)
         run("report", "-w", workspace)
 
