@@ -4,7 +4,7 @@ from lesiongraph.mining import rules
 from lesiongraph.mining.arrival import Arrival, AsItIs
 from lesiongraph.mining.deeplesion_images import hu_from_8bit
 from lesiongraph.mining.deidentify import Deidentifier, KeyFile, Originals, find_key
-from lesiongraph.mining.deidentify.key_place import MIRROR, expected_key_id, mark_workspace
+from lesiongraph.mining.deidentify.key_place import MIRROR, expected_key_id, mark_workspace, unmark_if_empty
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
 from lesiongraph.mining.dicom_series import BURNED_IN
 from lesiongraph.mining.duplicates import reject_duplicates
@@ -43,4 +43,5 @@ __all__ = [
     "open_series",
     "reject_duplicates",
     "rules",
+    "unmark_if_empty",
 ]

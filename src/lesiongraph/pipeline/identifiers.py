@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lesiongraph.errors import SourceNotFoundError, UsageError
@@ -19,7 +19,9 @@ from lesiongraph.mining import (
     is_table,
     mark_workspace,
     mirror_folders,
+    unmark_if_empty,
 )
+from lesiongraph.pipeline.pacs_source import PacsOptions
 from lesiongraph.pipeline.progress import Progress
 from lesiongraph.workspace import RunReport, Workspace
 
@@ -73,23 +75,34 @@ class Identifiers:
         return removed
 
     @contextmanager
-    def door(self, workspace: Workspace, report: RunReport, *, for_pacs: bool) -> Iterator[Door]:
+    def door(
+        self, workspace: Workspace, sources: Sequence[Path], report: RunReport, *, for_pacs: bool
+    ) -> Iterator[Door]:
         """Open what everything passes that comes into the workspace (call inside `lock`).
+
+        A workspace that this call marks as de-identified, and into which nothing came, is not marked.
 
         Raises
         ------
         UsageError
-            As `are_removed`.
+            As `are_removed`, or if one of the sources cannot be de-identified.
         """
         if not self.are_removed(workspace, for_pacs=for_pacs):
             if self.removed is False:
                 report.notes.append("identifiers kept: names, ids and dates are as the sources hold them")
             yield Door(workspace, report, AsItIs())
             return
+        _check_sources(sources)
+        was_marked = bool(expected_key_id(workspace.path))
         with find_key(workspace.path, self.key) as key:
             mark_workspace(workspace.path, key)
             cleaner = Deidentifier(key)
-            yield Door(workspace, report, cleaner, removes=True)
+            try:
+                yield Door(workspace, report, cleaner, removes=True)
+            except BaseException:
+                if not was_marked:
+                    unmark_if_empty(workspace.path)
+                raise
             report.details["de-identification"] = dict(sorted(cleaner.counts.items()))
             report.notes.append(f"de-identified with the key {key.key_id}, kept outside the workspace")
 
@@ -104,19 +117,16 @@ class Door:
     removes: bool = False
 
     def taken_in(self, sources: Sequence[Path], progress: Progress) -> Sequence[Path]:
-        """Return where mining shall read: the sources, or their de-identified copy.
-
-        Raises
-        ------
-        UsageError
-            If a source cannot be de-identified.
-        """
+        """Return where mining shall read: the sources, or their de-identified copy."""
         if not self.removes or not sources:
             return sources
-        _check_sources(sources)
         mirror = self.workspace.path / MIRROR / OBJECTS
         self.report.counts.update(mirror_folders(sources, mirror, self.arrival, progress=progress))
         return [mirror]
+
+    def guarded(self, options: PacsOptions) -> PacsOptions:
+        """Return how a PACS is read: through this door, or as its options say where it keeps identifiers."""
+        return replace(options, arrival=self.arrival) if self.removes else options
 
 
 KEEP = Identifiers(pacs_too=True)  # for callers in Python; the command line removes a PACS's

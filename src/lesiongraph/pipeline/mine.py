@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +65,7 @@ def mine(
     with (
         workspace.lock(),
         stored_catalogue(workspace, store) as catalogue,
-        identifiers.door(workspace, report, for_pacs=bool(addresses)) as door,
+        identifiers.door(workspace, paths, report, for_pacs=bool(addresses)) as door,
     ):
         former, known = catalogue.former(), _known_sources(catalogue)
         paths = list(door.taken_in(paths, progress))
@@ -73,7 +73,7 @@ def mine(
             pull_source(
                 workspace,
                 address,
-                replace(pacs or PacsOptions(), arrival=door.arrival),
+                door.guarded(pacs or PacsOptions()),
                 is_known=str(address) in known,
                 roi_pattern=roi_pattern,
                 report=report,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from lesiongraph.errors import LesionGraphError
@@ -78,6 +79,13 @@ def mark_workspace(workspace: Path, key: KeyFile) -> None:
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps({"key_id": key.key_id, "policy": POLICY}) + "\n")
         part.replace(workspace / MARK)
+
+
+def unmark_if_empty(workspace: Path) -> None:
+    """Take the mark away again where nothing lies beside it: nothing was de-identified with that key."""
+    mirror = workspace / MIRROR
+    if mirror.is_dir() and [path for path in mirror.rglob("*") if path.is_file()] == [workspace / MARK]:
+        shutil.rmtree(mirror)
 
 
 def _place(workspace: Path, expected: str) -> Path:
