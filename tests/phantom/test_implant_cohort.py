@@ -93,8 +93,12 @@ def test_lesions_lie_in_their_tissue(cohort, bodies):
         near = float(np.median(hu[y - 1 : y + 2, x - 1 : x + 2]))
         if row["type"] == "lung":
             assert near < -400
+        elif (
+            row["type"] == "bone"
+        ):  # a centre may lie in dark marrow: the zone asks for bone on a smoothed image
+            assert hu[y - 3 : y + 4, x - 3 : x + 4].mean() > 105
         else:
-            assert near > (90 if row["type"] == "bone" else -160), row["type"]
+            assert near > -160, row["type"]
 
 
 def test_lesions_of_a_patient_keep_apart(cohort):
