@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from made_once import made_once
 from stages import STAGES
 
 from orthanc import Orthanc, missing
@@ -60,26 +60,12 @@ def keys_elsewhere(tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
 
 
-def _shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
-    """Make a folder once for all test processes of this session."""
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if root.name.startswith("popen-") else root
-    with (root / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (root / name).exists():
-            part = root / f"{name}-unfinished"
-            shutil.rmtree(part, ignore_errors=True)
-            make(part)
-            part.rename(root / name)
-    return root / name
-
-
 @pytest.fixture(scope="session")
 def small_hospital(tmp_path_factory) -> Path:
     """A folder of DICOM: eight patients with marks as SR (read-only by agreement)."""
     from small_hospital import write_hospital
 
-    return _shared(tmp_path_factory, "small-hospital", write_hospital)
+    return made_once(tmp_path_factory, "small-hospital", write_hospital)
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +78,7 @@ def worked_workspace(tmp_path_factory, small_hospital) -> Path:
         for verb, *options in (("mine", str(small_hospital)), *STAGES):
             app([verb, *options, "-w", str(path)], standalone_mode=False)
 
-    return _shared(tmp_path_factory, "worked-workspace", work)
+    return made_once(tmp_path_factory, "worked-workspace", work)
 
 
 @pytest.fixture

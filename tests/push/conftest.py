@@ -11,7 +11,8 @@ from small_hospital import write_study
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from growing_hospital import FIRST, SECOND, made_once, work
+from growing_hospital import FIRST, SECOND, work
+from made_once import made_once
 
 from lesiongraph.workspace import Workspace
 

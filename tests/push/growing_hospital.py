@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from lesiongraph.pipeline.embed import embed
 from lesiongraph.pipeline.locate import locate
@@ -33,17 +29,3 @@ def work(folder: Path, *sources: Path | str, wide: bool = True) -> Workspace:
 def groups_of(workspace: Workspace) -> pd.DataFrame:
     """Return the groups, rows by lesion."""
     return workspace.open("groups", "match").read_table("groups").set_index("lesion")
-
-
-def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Make a folder once for all test processes."""
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if root.name.startswith("popen-") else root
-    with (root / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        if not (root / name).exists():
-            part = root / f"{name}-unfinished"
-            shutil.rmtree(part, ignore_errors=True)
-            make(part)
-            part.rename(root / name)
-    return root / name

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from dicom_files import save
-from growing_hospital import groups_of, made_once, work
+from growing_hospital import groups_of, work
+from made_once import made_once
 
 from lesiongraph.lesion import KEPT
 from lesiongraph.mining.own_reports import OWN_AGAIN, OWN_REPORT

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lesiongraph.cli.console import ProgressCallback, progress, say, say_json, show_report
-from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, StoreOption, WorkspaceOption
+from lesiongraph.cli.options import (
+    DEFAULT_WORKSPACE,
+    CaOption,
+    JsonFlag,
+    RateOption,
+    RetriesOption,
+    StoreOption,
+    TimeoutOption,
+    TokenOption,
+    UserOption,
+    WorkspaceOption,
+)
 
 if TYPE_CHECKING:  # light verbs do without
     from lesiongraph.pipeline.follow import Round
@@ -45,23 +56,17 @@ def mine(
         datetime | None,
         typer.Option("--to", formats=_DAY, help="Last study date to mine."),
     ] = None,
-    token: Annotated[
-        str | None, typer.Option("--token", help="Bearer token (better: LESIONGRAPH_PACS_TOKEN).")
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option("--user", help="User name; its password is in LESIONGRAPH_PACS_PASSWORD.")
-    ] = None,
-    ca: Annotated[
-        Path | None, typer.Option("--ca", help="Certificates to trust (PEM) instead of the system's.")
-    ] = None,
+    token: TokenOption = None,
+    user: UserOption = None,
+    ca: CaOption = None,
     step: Annotated[
         float | None, typer.Option("--step", min=1.0, help="Millimetres between the slices fetched for z.")
     ] = None,
     page_size: Annotated[int, typer.Option("--page-size", min=1, help="Studies asked for at once.")] = 100,
     parallel: Annotated[int, typer.Option("--parallel", min=1, help="Requests under way at once.")] = 4,
-    rate: Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")] = 0.0,
-    timeout: Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")] = 60.0,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")] = 5,
+    rate: RateOption = 0.0,
+    timeout: TimeoutOption = 60.0,
+    retries: RetriesOption = 5,
     aet: Annotated[str, typer.Option("--aet", help="Our AE title, for dimse://.")] = "LESIONGRAPH",
     move_port: Annotated[
         int, typer.Option("--move-port", help="Where C-MOVE may send to, for a peer without C-GET.")
@@ -99,11 +104,8 @@ def mine(
     from lesiongraph.pipeline.pacs_source import INCOMPLETE, STEP_MM, PacsOptions
     from lesiongraph.workspace import Workspace
 
-    secrets = secrets_from(token=token, user=user)
     settings = PacsSettings(
-        token=secrets["token"],
-        user=secrets["user"],
-        password=secrets["password"],
+        **secrets_from(token=token, user=user),
         ca=ca,
         client_ae=aet,
         move_port=move_port,

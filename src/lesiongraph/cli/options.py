@@ -26,6 +26,18 @@ StoreOption = Annotated[
         "By default the one the workspace remembers, else a SQLite file inside it.",
     ),
 ]
+TokenOption = Annotated[
+    str | None, typer.Option("--token", help="Bearer token (better: LESIONGRAPH_PACS_TOKEN).")
+]
+UserOption = Annotated[
+    str | None, typer.Option("--user", help="User name; its password is in LESIONGRAPH_PACS_PASSWORD.")
+]
+CaOption = Annotated[
+    Path | None, typer.Option("--ca", help="Certificates to trust (PEM) instead of the system's.")
+]
+RateOption = Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")]
+RetriesOption = Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")]
 PresetOption = Annotated[str, typer.Option("--preset", help="improved, demo, fast or paper.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change one number of the preset: key=value.")

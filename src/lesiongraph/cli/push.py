@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from lesiongraph.cli.console import progress, show_report
-from lesiongraph.cli.options import DEFAULT_WORKSPACE, JsonFlag, WorkspaceOption
+from lesiongraph.cli.options import (
+    DEFAULT_WORKSPACE,
+    CaOption,
+    JsonFlag,
+    RateOption,
+    RetriesOption,
+    TimeoutOption,
+    TokenOption,
+    UserOption,
+    WorkspaceOption,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,18 +37,12 @@ def push(
     again: Annotated[
         bool, typer.Option("--again", help="Send anew what was sent before and is gone from the PACS.")
     ] = False,
-    token: Annotated[
-        str | None, typer.Option("--token", help="Bearer token (better: LESIONGRAPH_PACS_TOKEN).")
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option("--user", help="User name; its password is in LESIONGRAPH_PACS_PASSWORD.")
-    ] = None,
-    ca: Annotated[
-        Path | None, typer.Option("--ca", help="Certificates to trust (PEM) instead of the system's.")
-    ] = None,
-    rate: Annotated[float, typer.Option("--rate", min=0.0, help="Most requests a second; 0: any.")] = 0.0,
-    timeout: Annotated[float, typer.Option("--timeout", help="Longest wait for an answer, seconds.")] = 60.0,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Repetitions of a failed request.")] = 5,
+    token: TokenOption = None,
+    user: UserOption = None,
+    ca: CaOption = None,
+    rate: RateOption = 0.0,
+    timeout: TimeoutOption = 60.0,
+    retries: RetriesOption = 5,
     key: Annotated[
         Path | None,
         typer.Option("--key", help="Key file of a de-identified workspace, if not in its usual place."),
@@ -54,11 +58,8 @@ def push(
     from lesiongraph.pipeline.push import push_to_pacs as run
     from lesiongraph.workspace import Workspace
 
-    secrets = secrets_from(token=token, user=user)
     settings = PacsSettings(
-        token=secrets["token"],
-        user=secrets["user"],
-        password=secrets["password"],
+        **secrets_from(token=token, user=user),
         ca=ca,
         rate=rate,
         timeout_s=timeout,

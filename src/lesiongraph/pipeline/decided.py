@@ -10,9 +10,9 @@ import pandas as pd
 from lesiongraph.errors import DecisionError
 from lesiongraph.graph import Links
 from lesiongraph.lesion import ACCEPT, KEPT, REJECTED, Axis, Decision, RecistMark, Ruling, rule
+from lesiongraph.mining.rules import ACCEPTED_BY_HAND
 from lesiongraph.recipe import ImagingRecipe
 
-ACCEPTED_BY_HAND = "accepted by hand"
 REJECTED_BY_HAND = "rejected by hand"
 CANNOT_BE_ACCEPTED = "cannot be accepted"
 _UNREADABLE = ("unreadable", "truncated file")
@@ -43,7 +43,11 @@ def _judged(row: pd.Series, decision: Decision) -> dict[str, object]:
     if cause:
         return {"status": REJECTED, "reason": f"{CANNOT_BE_ACCEPTED}: {cause}"}
     flags = [flag for flag in row["flags"].split(";") if flag]
-    changed: dict[str, object] = {"status": KEPT, "reason": "", "flags": ";".join([*flags, ACCEPTED_BY_HAND])}
+    changed: dict[str, object] = {
+        "status": KEPT,
+        "reason": "",
+        "flags": ";".join([*flags, ACCEPTED_BY_HAND]),
+    }
     if not np.isfinite(row[_BOX].to_numpy(float)).all():
         mark = _mark(row)
         box = mark.bounding_box(ImagingRecipe().box_padding_px)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ class FormerVectors:
         ]
         return cls(keys, _known(workspace, model))
 
-    @property
+    @cached_property
     def new(self) -> np.ndarray:
         """Rows (n,) that must be embedded."""
         return np.array([i for i, key in enumerate(self.keys) if not key or key not in self.known], np.int64)
@@ -55,9 +56,8 @@ class FormerVectors:
         """Return all vectors (N, D): `new_vectors` (n, D) at the rows `new`, known ones elsewhere."""
         width = new_vectors.shape[1] if len(new_vectors) else len(next(iter(self.known.values()), ()))
         vectors = np.empty((len(self.keys), width), np.float32)
-        new = self.new
-        vectors[new] = new_vectors
-        for row in np.setdiff1d(np.arange(len(self.keys)), new):
+        vectors[self.new] = new_vectors
+        for row in np.setdiff1d(np.arange(len(self.keys)), self.new):
             vectors[row] = self.known[self.keys[row]]
         return vectors
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 from lesiongraph.errors import UsageError
@@ -206,9 +207,17 @@ class PacsSettings:
             raise UsageError(f"{self.ca}: expected a file of certificates (PEM), found none.")
 
 
+class Secrets(TypedDict):
+    """Arguments of `PacsSettings` that are never written or printed."""
+
+    token: str
+    user: str
+    password: str
+
+
 def secrets_from(
     environment: Mapping[str, str] = os.environ, *, token: str | None = None, user: str | None = None
-) -> dict[str, str]:
+) -> Secrets:
     """Return `token`, `user` and `password` for `PacsSettings`, from options and else from the environment.
 
     `user` may be `NAME` (the password is in LESIONGRAPH_PACS_PASSWORD) or `NAME:PASSWORD`. A user given

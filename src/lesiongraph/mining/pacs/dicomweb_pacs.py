@@ -19,7 +19,7 @@ from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSetting
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
 from lesiongraph.mining.pacs.headers import lacks_something
 from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
-from lesiongraph.mining.pacs.pacs import UNKNOWN, Changes, InstanceName, Mark, SeriesEntry, StudyEntry
+from lesiongraph.mining.pacs.pacs import Changes, InstanceName, Mark, SeriesEntry, StudyEntry
 from lesiongraph.mining.pacs.traffic import Traffic
 
 _STUDY_FIELDS = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
@@ -40,7 +40,7 @@ class DicomwebPacs:
     def studies(self, window: DateWindow, modality: str) -> Iterator[StudyEntry]:
         """Yield the studies of a date window that hold a modality."""
         found = self._web.search_studies(window, modality=modality, fields=_STUDY_FIELDS)
-        return (_study_entry(dataset) for dataset in found)
+        return (StudyEntry.of(dataset) for dataset in found)
 
     def studies_named(
         self, *, studies: Sequence[str] = (), patient_id: str = ""
@@ -51,16 +51,12 @@ class DicomwebPacs:
             wanted.append({"PatientID": patient_id})
         for match in wanted:
             for dataset in self._web.search_studies(None, fields=_STUDY_FIELDS, **match):
-                yield _study_entry(dataset), values.text(dataset, "StudyDate")
+                yield StudyEntry.of(dataset), values.text(dataset, "StudyDate")
 
     def series(self, study: str) -> list[SeriesEntry]:
         """Return the series of a study."""
         return [
-            SeriesEntry(
-                series=values.text(dataset, "SeriesInstanceUID"),
-                modality=values.text(dataset, "Modality"),
-                instances=values.whole(dataset, "NumberOfSeriesRelatedInstances", UNKNOWN),
-            )
+            SeriesEntry.of(dataset)
             for dataset in self._web.search_series(study, fields=("NumberOfSeriesRelatedInstances",))
         ]
 
@@ -117,13 +113,3 @@ class DicomwebPacs:
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
-
-
-def _study_entry(dataset: Dataset) -> StudyEntry:
-    return StudyEntry(
-        study=values.text(dataset, "StudyInstanceUID"),
-        patient_id=values.text(dataset, "PatientID"),
-        modalities=frozenset(filter(None, values.text(dataset, "ModalitiesInStudy").split("\\"))),
-        series=values.whole(dataset, "NumberOfStudyRelatedSeries", UNKNOWN),
-        instances=values.whole(dataset, "NumberOfStudyRelatedInstances", UNKNOWN),
-    )

@@ -19,7 +19,7 @@ from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSetting
 from lesiongraph.mining.pacs.dimse import DimseConnection, DimsePeer
 from lesiongraph.mining.pacs.errors import PacsUnreachableError
 from lesiongraph.mining.pacs.headers import lacks_something
-from lesiongraph.mining.pacs.pacs import UNKNOWN, Changes, InstanceName, Mark, SeriesEntry, StudyEntry
+from lesiongraph.mining.pacs.pacs import Changes, InstanceName, Mark, SeriesEntry, StudyEntry
 from lesiongraph.mining.pacs.traffic import Traffic, Transient, repeated
 
 Answer = TypeVar("Answer")
@@ -58,7 +58,7 @@ class DimsePacs:
     def studies(self, window: DateWindow, modality: str) -> Iterator[StudyEntry]:
         """Yield the studies of a date window that hold a modality."""
         query = {"StudyDate": window.dicom, "ModalitiesInStudy": modality}
-        return (_study_entry(found) for found in self._find("STUDY", query, _STUDY_FIELDS))
+        return (StudyEntry.of(found) for found in self._find("STUDY", query, _STUDY_FIELDS))
 
     def studies_named(
         self, *, studies: Sequence[str] = (), patient_id: str = ""
@@ -69,16 +69,12 @@ class DimsePacs:
             wanted.append({"PatientID": patient_id})
         for query in wanted:
             for found in self._find("STUDY", query, _STUDY_FIELDS):
-                yield _study_entry(found), values.text(found, "StudyDate")
+                yield StudyEntry.of(found), values.text(found, "StudyDate")
 
     def series(self, study: str) -> list[SeriesEntry]:
         """Return the series of a study; [] where the study is gone."""
         return [
-            SeriesEntry(
-                series=values.text(found, "SeriesInstanceUID"),
-                modality=values.text(found, "Modality"),
-                instances=values.whole(found, "NumberOfSeriesRelatedInstances", UNKNOWN),
-            )
+            SeriesEntry.of(found)
             for found in self._find("SERIES", {"StudyInstanceUID": study}, _SERIES_FIELDS)
         ]
 
@@ -171,13 +167,3 @@ def _only(image: Dataset, keywords: Sequence[str]) -> Dataset:
         if keyword in image:
             kept[keyword] = image[keyword]
     return kept
-
-
-def _study_entry(found: Dataset) -> StudyEntry:
-    return StudyEntry(
-        study=values.text(found, "StudyInstanceUID"),
-        patient_id=values.text(found, "PatientID"),
-        modalities=frozenset(filter(None, values.text(found, "ModalitiesInStudy").split("\\"))),
-        series=values.whole(found, "NumberOfStudyRelatedSeries", UNKNOWN),
-        instances=values.whole(found, "NumberOfStudyRelatedInstances", UNKNOWN),
-    )

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from pydicom import Dataset
 
+from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress
 from lesiongraph.mining.pacs.traffic import Traffic
 
@@ -24,6 +25,17 @@ class StudyEntry:
     series: int = UNKNOWN
     instances: int = UNKNOWN
 
+    @classmethod
+    def of(cls, found: Dataset) -> StudyEntry:
+        """Return what a search (QIDO, C-FIND) says of a study."""
+        return cls(
+            study=values.text(found, "StudyInstanceUID"),
+            patient_id=values.text(found, "PatientID"),
+            modalities=frozenset(filter(None, values.text(found, "ModalitiesInStudy").split("\\"))),
+            series=values.whole(found, "NumberOfStudyRelatedSeries", UNKNOWN),
+            instances=values.whole(found, "NumberOfStudyRelatedInstances", UNKNOWN),
+        )
+
 
 @dataclass(frozen=True)
 class SeriesEntry:
@@ -32,6 +44,15 @@ class SeriesEntry:
     series: str
     modality: str
     instances: int = UNKNOWN
+
+    @classmethod
+    def of(cls, found: Dataset) -> SeriesEntry:
+        """Return what a search says of a series."""
+        return cls(
+            series=values.text(found, "SeriesInstanceUID"),
+            modality=values.text(found, "Modality"),
+            instances=values.whole(found, "NumberOfSeriesRelatedInstances", UNKNOWN),
+        )
 
 
 class InstanceName(NamedTuple):
