@@ -58,7 +58,11 @@ types: $(STAMP) ## Types alone
 	$(BIN)/mypy
 
 bench: $(STAMP) ## Measure speed, each figure beside its floor or its peer
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	for script in benchmarks/*.py; do \
+		echo "== $$script"; status=0; $(BIN)/python $$script || status=$$?; \
+		if [ $$status -eq 2 ]; then echo "   not run: it is told what to measure by arguments (benchmarks/README.md)"; \
+		elif [ $$status -ne 0 ]; then exit $$status; fi; \
+	done
 
 clean: ## Remove what demo and real made
 	rm -rf $(DEMO) $(REAL) $(PACS)
