@@ -1,9 +1,11 @@
 """Mine a PACS of growing size: bytes and time a mark, beside whole studies and beside the floor.
 
-    python benchmarks/pacs_mining.py [--studies 25 50 100] [--hospital DIR] [--protocol dicomweb]
+    python benchmarks/pacs_mining.py [--studies 25 50 100] [--hospital DIR] [--copies] [--protocol dicomweb]
 
 A phantom hospital is written (or taken from --hospital) and its studies are stored in a real Orthanc, the
 first N, then more. For each N: `lesiongraph mine` in a process of its own, then again on the unchanged PACS.
+With --copies, where N is more than the hospital has, its studies are stored again as other patients' (other
+UIDs, other patient ids, the same pictures): mining looks at each anew, so that it costs as many studies.
 
 Printed: marks a second; bytes received against (a) downloading the studies whole and (b) the floor, the
 bytes of the objects and slices that are needed and that the mirror keeps; peak memory; what the second run
@@ -13,6 +15,7 @@ asked for.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -23,6 +26,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydicom import DataElement, dcmread
+from pydicom.multival import MultiValue
+from pydicom.uid import generate_uid
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
@@ -85,12 +92,46 @@ def studies_of(hospital: Path) -> list[Path]:
     return sorted(path for path in (hospital / "dicom").glob("*/*") if path.is_dir())
 
 
+def store(server: Orthanc, study: Path, copy: int) -> int:
+    """Store a study, as it is or as its n-th copy; return its bytes."""
+    files = sorted(path for path in study.rglob("*") if path.is_file())
+    objects = [as_another(path, copy) if copy else path.read_bytes() for path in files]
+    for content in objects:
+        server.upload(content)
+    return sum(map(len, objects))
+
+
+def as_another(path: Path, copy: int) -> bytes:
+    """Return the file as another patient's: its UIDs, and those it refers to, become others."""
+    dataset = dcmread(path)
+    dataset.walk(lambda _, element: _rename(element, copy))
+    dataset.PatientID = f"{dataset.PatientID}-{copy}"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    written = io.BytesIO()
+    dataset.save_as(written)
+    return written.getvalue()
+
+
+def _rename(element: DataElement, copy: int) -> None:
+    if element.VR == "UI" and element.value:
+        several = isinstance(element.value, MultiValue)
+        uids = [_other(uid, copy) for uid in (element.value if several else [element.value])]
+        element.value = uids if several else uids[0]
+
+
+def _other(uid: str, copy: int) -> str:
+    if uid.startswith("1.2.840.10008."):  # DICOM's own: classes, transfer syntaxes
+        return uid
+    return str(generate_uid(entropy_srcs=[uid, str(copy)]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--studies", type=int, nargs="+", default=[10, 20, 40])
     parser.add_argument("--hospital", type=Path)
+    parser.add_argument("--copies", action="store_true", help="go on beyond the hospital's own studies")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--protocol", choices=("dicomweb", "dimse"), default="dicomweb")
     options = parser.parse_args()
@@ -104,18 +145,19 @@ def main() -> None:
     print(HEADER)
     stored = 0
     whole = 0
+    most = max(options.studies) if options.copies else len(studies)
     with Orthanc(work / "orthanc") as server:
         for count in sorted(options.studies):
-            for study in studies[stored:count]:
-                server.upload_folder(study)
-                whole += sum(path.stat().st_size for path in study.rglob("*") if path.is_file())
-            stored = min(count, len(studies))
-            workspace = work / f"workspace-{count}"
-            shutil.rmtree(workspace, ignore_errors=True)
+            count = min(count, most)
+            for i in range(stored, count):
+                whole += store(server, studies[i % len(studies)], i // len(studies))
+            stored = count
+            workspace = Path(tempfile.mkdtemp(prefix=f"workspace-{count}-", dir=work))
             first = mine(getattr(server, options.protocol), workspace)
             again = mine(getattr(server, options.protocol), workspace)
             floor = size_of(workspace / "mirror", "objects", "images")
             report(stored, (first, again), whole, floor)
+            shutil.rmtree(workspace)
 
 
 def report(studies: int, runs: tuple[Run, Run], whole: int, floor: int) -> None:
