@@ -124,7 +124,7 @@ def on_phantoms(
     print(f"(b) the same landmark in different phantom patients, {len(phantoms)} never trained on; aim 0.03")
     for candidate in everyone:
         print_spread(candidate, phantoms, reference)
-    print("(c) chest, abdomen, pelvis on phantoms, single slices; thresholds from other phantoms; aim 96 %")
+    print("(c) chest, abdomen, pelvis on phantoms; thresholds from other phantoms; aim 96 %")
     for candidate in everyone:
         print_classes(candidate, calibration, phantoms, reference)
 

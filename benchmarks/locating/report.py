@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from locating.prepared import Inputs, Prepared
 from locating.views import VIEWS
 
 Doubles = NDArray[np.float64]
+Way = Literal["single slices", "refitted series"]
 BORDERS = ("liver dome", "iliac crest")  # Sec. 8.2: upper border of the liver, of the ilium
 START = ("lung apex", "thoracic inlet")  # above: neck, no class of the paper
 END = "ischial tuberosity"  # below: thigh
@@ -41,9 +43,7 @@ def print_correlations(candidate: Candidate, volumes: Sequence[Prepared], note: 
 
 def print_spread(candidate: Candidate, volumes: Sequence[Prepared], reference: TrueZ, note: str = "") -> None:
     """(b) standard deviation of z of the same landmark in different patients."""
-    for way in (
-        ("single slices",) if isinstance(candidate, SliceIndex) else ("single slices", "refitted series")
-    ):
+    for way in ways_of(candidate):
         marked: dict[str, dict[str, list[float]]] = {}
         for volume in volumes:
             own = marked.setdefault(volume.patient, {})
@@ -60,12 +60,21 @@ def print_spread(candidate: Candidate, volumes: Sequence[Prepared], reference: T
         print("    " + ", ".join(parts))
 
 
-def _marked_z(candidate: Candidate, volume: Prepared, way: str) -> dict[str, float]:
+def ways_of(candidate: Candidate) -> tuple[Way, ...]:
+    """How z is read: each slice alone; where there is a model, also from the line through its series."""
+    return ("single slices",) if isinstance(candidate, SliceIndex) else ("single slices", "refitted series")
+
+
+def z_by(way: Way, candidate: Candidate, volume: Prepared) -> Doubles:
+    """z of each slice, read one way."""
+    return (z_of_slices if way == "single slices" else z_of_series)(candidate, volume)
+
+
+def _marked_z(candidate: Candidate, volume: Prepared, way: Way) -> dict[str, float]:
     """z of each landmark: of the nearest slice alone, or of the series between slices."""
+    z = z_by(way, candidate, volume)
     if way == "single slices":
-        z = z_of_slices(candidate, volume)
         return {name: float(z[round(index)]) for name, index in volume.marks.items()}
-    z = z_of_series(candidate, volume)
     return {name: float(np.interp(i, np.arange(len(z)), z)) for name, i in volume.marks.items()}
 
 
@@ -97,31 +106,36 @@ def print_classes(
     reference: TrueZ,
     note: str = "",
 ) -> None:
-    """(c) chest, abdomen, pelvis by two thresholds on z of single slices; where the errors lie."""
-    fit_z, fit_class, *_ = class_table(candidate, fitted_on, reference)
-    z, truth, off_mm, names = class_table(candidate, judged, reference)
-    if not len(z) or not len(fit_z):
-        print(f"  {candidate.label}: no volume with both borders known")
-        return
-    thresholds = best_thresholds(fit_z, fit_class)
-    wrong = classify(z, thresholds) != truth
-    counts = ", ".join(f"{name} {int((truth == i).sum())}" for i, name in enumerate(CLASSES))
-    print(
-        f"  {candidate.label}{note}: {100 * (1 - wrong.mean()):.2f} % of {len(z)} slices of "
-        f"{len(set(names))} patients ({counts}), thresholds {thresholds[0]:.3f}, {thresholds[1]:.3f}"
-    )
-    if wrong.any():
-        errors = off_mm[wrong]
-        far = pd.Series(names)[wrong & (off_mm > _FAR_MM)]
+    """(c) chest, abdomen, pelvis by two thresholds on z; where the errors lie."""
+    for way in ways_of(candidate):
+        fit_z, fit_class, *_ = class_table(candidate, fitted_on, reference, way)
+        z, truth, off_mm, names = class_table(candidate, judged, reference, way)
+        if not len(z) or not len(fit_z):
+            print(f"  {candidate.label}: no volume with both borders known")
+            return
+        thresholds = best_thresholds(fit_z, fit_class)
+        wrong = classify(z, thresholds) != truth
+        counts = ", ".join(f"{name} {int((truth == i).sum())}" for i, name in enumerate(CLASSES))
         print(
-            f"    {int(wrong.sum())} errors, mm from the border: median {np.median(errors):.0f}, 90th "
-            f"percentile {np.quantile(errors, 0.9):.0f}, farthest {errors.max():.0f}; {len(far)} beyond "
-            f"{_FAR_MM:.0f} mm, in {far.nunique()} patients"
+            f"  {candidate.label}{note}, {way}: {100 * (1 - wrong.mean()):.2f} % of {len(z)} slices of "
+            f"{len(set(names))} patients ({counts}), thresholds {thresholds[0]:.3f}, {thresholds[1]:.3f}"
         )
+        if wrong.any():
+            _print_errors(off_mm[wrong], names[wrong])
+
+
+def _print_errors(off_mm: Doubles, names: NDArray[np.str_]) -> None:
+    """How far from the border the wrong slices lie."""
+    far = off_mm > _FAR_MM
+    print(
+        f"    {len(off_mm)} errors, mm from the border: median {np.median(off_mm):.0f}, 90th "
+        f"percentile {np.quantile(off_mm, 0.9):.0f}, farthest {off_mm.max():.0f}; {int(far.sum())} beyond "
+        f"{_FAR_MM:.0f} mm, in {len(set(names[far]))} patients"
+    )
 
 
 def class_table(
-    candidate: Candidate, volumes: Sequence[Prepared], reference: TrueZ
+    candidate: Candidate, volumes: Sequence[Prepared], reference: TrueZ, way: Way
 ) -> tuple[Doubles, NDArray[np.int64], Doubles, NDArray[np.str_]]:
     """z, class, mm from the nearer border and patient of each slice that has a class."""
     zs, classes, distances, names = [], [], [], []
@@ -131,7 +145,7 @@ def class_table(
             continue
         dome, crest, use = borders
         position = volume.position_mm
-        zs.append(z_of_slices(candidate, volume)[use])
+        zs.append(z_by(way, candidate, volume)[use])
         classes.append(three_classes(np.arange(len(position)), dome, crest)[use])
         distances.append(border_distance_mm(position, dome, crest)[use])
         names += [volume.patient] * int(use.sum())

@@ -187,7 +187,7 @@ def judge(model: SsbrModel, told: Mapping[str, object], ground: Ground) -> dict[
     closed = [volume for volume in carried.real if not volume.open_licence]
     scores = {volume.name: candidate.score(volume) for volume in [*opened, *closed]}
     authors = model.score(carried.deeplesion[model.slice_mode])
-    on_scale = with_z_map(model, carried.judging["fit"], carried.reference)
+    on_scale = with_z_map(model, carried.judging["fit"], carried.reference, "single slices")
     figures: dict[str, object] = {
         "r_left_out": _r(opened, scores),
         "r_never": _r(closed, scores),
@@ -211,8 +211,8 @@ def _on_phantoms(candidate: Candidate, carried: Carried, kind: str) -> dict[str,
         z = candidate.models[""].to_z(candidate.score(volume))
         marked[volume.patient] = {name: float(z[round(i)]) for name, i in volume.marks.items()}
     spread = landmark_spread(marked)
-    fit_z, fit_class, *_ = class_table(candidate, carried.judging["fit"], carried.reference)
-    z, truth, off_mm, _ = class_table(candidate, carried.judging[kind], carried.reference)
+    fit_z, fit_class, *_ = class_table(candidate, carried.judging["fit"], carried.reference, "single slices")
+    z, truth, off_mm, _ = class_table(candidate, carried.judging[kind], carried.reference, "single slices")
     wrong = classify(z, best_thresholds(fit_z, fit_class)) != truth
     errors = np.quantile(off_mm[wrong], [0.5, 0.9]) if wrong.any() else []
     return {
