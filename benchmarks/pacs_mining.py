@@ -171,8 +171,8 @@ def report(studies: int, runs: tuple[Run, Run], whole: int, floor: int) -> None:
     first, again = runs
     marks, moved = first.counts["marks kept"], first.counts["PACS: bytes received"]
     print(
-        f"{studies:7} {marks:7} {first.seconds:8.1f} {first.cpu_s:8.1f} {marks / first.seconds:8.1f} {moved / 1e6:9.1f} "
-        f"{moved / whole:9.3f} {moved / floor:9.2f} {first.peak_mb:8.0f} {again.seconds:10.1f} "
+        f"{studies:7} {marks:7} {first.seconds:8.1f} {first.cpu_s:8.1f} {marks / first.seconds:8.1f} "
+        f"{moved / 1e6:9.1f} {moved / whole:9.3f} {moved / floor:9.2f} {first.peak_mb:8.0f} {again.seconds:10.1f} "
         f"{again.counts['PACS: requests']:9} {again.counts['PACS: bytes received'] / 1e3:6.1f}",
         flush=True,
     )
