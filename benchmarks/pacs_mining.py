@@ -40,7 +40,9 @@ from provenance import print_header
 
 SEED = 11
 PATIENTS_PER_STUDY = 0.62  # of the phantom: a patient has 1.6 studies
-HEADER = "studies   marks  seconds    CPU s  marks/s  MB moved  of whole  of floor  peak MB   again: s  requests     kB"
+HEADER = (
+    "studies   marks  seconds    CPU s  marks/s  MB moved of whole of floor  peak MB  again s   asked     kB"
+)
 
 
 @dataclass
@@ -170,10 +172,11 @@ def main() -> None:
 def report(studies: int, runs: tuple[Run, Run], whole: int, floor: int) -> None:
     first, again = runs
     marks, moved = first.counts["marks kept"], first.counts["PACS: bytes received"]
+    asked, answered = again.counts["PACS: requests"], again.counts["PACS: bytes received"]
     print(
         f"{studies:7} {marks:7} {first.seconds:8.1f} {first.cpu_s:8.1f} {marks / first.seconds:8.1f} "
-        f"{moved / 1e6:9.1f} {moved / whole:9.3f} {moved / floor:9.2f} {first.peak_mb:8.0f} {again.seconds:10.1f} "
-        f"{again.counts['PACS: requests']:9} {again.counts['PACS: bytes received'] / 1e3:6.1f}",
+        f"{moved / 1e6:9.1f} {moved / whole:8.3f} {moved / floor:8.2f} {first.peak_mb:8.0f} "
+        f"{again.seconds:8.1f} {asked:7} {answered / 1e3:6.1f}",
         flush=True,
     )
 
