@@ -165,6 +165,8 @@ def main() -> None:
             first = mine(getattr(server, options.protocol), workspace)
             again = mine(getattr(server, options.protocol), workspace)
             floor = size_of(workspace / "mirror", "objects", "images")
+            if first.counts["PACS: studies seen"] != stored:
+                raise SystemExit(f"{stored} studies stored, {first.counts['PACS: studies seen']} mined")
             report(stored, (first, again), whole, floor)
             shutil.rmtree(workspace)
 

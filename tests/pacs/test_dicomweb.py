@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,7 +18,7 @@ from pydicom import Dataset
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
 from lesiongraph.mining.pacs.errors import PacsRefusedError, PacsUnreachableError
-from orthanc import Orthanc
+from orthanc import Orthanc, missing
 
 STUDY, SERIES = uid("study"), uid("series")
 FAST = PacsSettings(retries=2, backoff_s=0.01, timeout_s=3, page_size=2)
@@ -51,9 +52,22 @@ def test_searches_page_by_page(orthanc: Orthanc, slices: list[Dataset]) -> None:
         assert pacs.traffic.bytes_received > 0
 
 
-def test_a_date_window(orthanc: Orthanc, slices: list[Dataset]) -> None:
-    from datetime import date
+@pytest.mark.parametrize("count", [6, 7])
+def test_no_study_is_lost_beyond_the_first_page(tmp_path, count: int) -> None:
+    """Orthanc answers a search by modality with nothing where the offset is as large as the limit."""
+    if missing():
+        pytest.skip(missing())
+    images = [ct_slice(0.0, series=f"series {n}", StudyInstanceUID=uid(f"study {n}")) for n in range(count)]
+    with Orthanc(tmp_path / "orthanc") as server, connect(server) as pacs:
+        for image in images:
+            pacs.store([image])
+        window = DateWindow(date(2020, 1, 1), date(2020, 1, 31))
+        for modality in ("CT", ""):
+            found = [str(study.StudyInstanceUID) for study in pacs.search_studies(window, modality=modality)]
+            assert sorted(found) == sorted(str(image.StudyInstanceUID) for image in images)
 
+
+def test_a_date_window(orthanc: Orthanc, slices: list[Dataset]) -> None:
     with connect(orthanc) as pacs:
         assert len(list(pacs.search_studies(DateWindow(date(2020, 1, 1), date(2020, 1, 31))))) == 1
         assert not list(pacs.search_studies(DateWindow(date(2020, 2, 1))))

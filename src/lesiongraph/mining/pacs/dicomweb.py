@@ -140,18 +140,27 @@ class DicomwebConnection:
         keep: Sequence[str] = (),
         size: int | None = None,
     ) -> Iterator[Dataset]:
-        """Ask for page after page; one that repeats what came before ends it (a service without paging).
+        """Ask for page after page until one brings nothing new.
 
-        A page shorter than asked for is the last, unless the service says that more results remain
-        (PS3.18 Sec. 8.3.4.4): some give fewer at once than they are asked for.
+        A page with fewer than asked for is the last, unless the service says that more results remain
+        (PS3.18 Sec. 8.3.4.4): some give fewer at once than they are asked for. Nor is a second page without
+        anything new proof of the end: where a search names a modality, Orthanc (seen with 1.10.1) cuts its
+        answer at the limit first and skips the offset in what is left, so that every page but the first
+        is empty; other services ignore the offset and repeat the first page. With limits counted from
+        the start, both give the rest.
         """
         seen: set[str] = set()
-        offset, size = 0, size or self.settings.page_size
+        size, from_start = size or self.settings.page_size, False
         while True:
+            offset = len(seen)
             page = self._ask(
                 f"a search for {what}",
-                lambda offset=offset: search(  # type: ignore[misc]
-                    *where, limit=size, offset=offset, fields=list(fields) or None, search_filters=dict(match)
+                lambda offset=offset, limit=size + offset * from_start: search(  # type: ignore[misc]
+                    *where,
+                    limit=limit,
+                    offset=offset,
+                    fields=list(fields) or None,
+                    search_filters=dict(match),
                 ),
                 # below a study that is gone there is nothing; no studies at all would be a wrong path
                 gone=[] if where else self._ASK_NOTHING,
@@ -160,9 +169,10 @@ class DicomwebConnection:
             seen.update(new)
             for item in new.values():
                 yield from_json(item, keep)
-            if not new or (len(page) < size and not self._session.says_more_remain):
+            if offset and not new and not from_start:
+                from_start = True
+            elif not new or (len(new) < size and not self._session.says_more_remain):
                 return
-            offset += len(page)
 
     # --- WADO-RS --------------------------------------------------------------------------------------
 
