@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from growing_hospital import THIRD, groups_of, work
 from pydicom import Dataset, dcmread
+from pydicom.uid import generate_uid
 from small_hospital import write_study
 
 from lesiongraph.errors import NotEnoughDataError, StageMissingError, UnknownOriginalError, UsageError
@@ -32,6 +33,7 @@ STORED, FOLLOWED, THERE = (
     "reports already there",
 )
 GONE = "reports sent before and gone from the destination since (left so)"
+OHIF_REPORT = Path(__file__).parents[1] / "mining" / "dialects" / "ohif" / "ohif.dcm"
 REFUSES = "function ReceivedInstanceFilter(dicom, origin, info) return dicom.Modality ~= 'SR' end"
 
 
@@ -145,6 +147,37 @@ def test_what_changed_follows_the_former_which_stays(pacs: Orthanc, workspace: W
     assert to(workspace, pacs).counts[FOLLOWED] == 3
     assert [len(reports) for reports in ours(pacs, workspace).values()] == [3, 3, 3]
     assert counts(to(workspace, pacs)) == {STORED: 0, FOLLOWED: 0, THERE: 3, "failures": 0}
+
+
+def test_what_a_reader_saved_into_our_series_is_not_replaced(
+    pacs: Orthanc, workspace: Workspace, tmp_path: Path
+) -> None:
+    """OHIF saves there what it loaded from there, and names our report as its predecessor."""
+    from lesiongraph.pipeline.match import match
+
+    to(workspace, pacs)
+    study, (report,) = next(iter(ours(pacs, workspace).items()))
+    saved = dcmread(OHIF_REPORT)
+    saved.StudyInstanceUID, saved.SeriesInstanceUID = study, report.SeriesInstanceUID
+    saved.PatientID, saved.InstanceNumber, saved.SOPInstanceUID = report.PatientID, 2, generate_uid()
+    saved.PredecessorDocumentsSequence = [predecessor(report)]
+    saved.save_as(tmp_path / "saved.dcm")
+    pacs.upload(tmp_path / "saved.dcm")
+    assert counts(to(workspace, pacs)) == {STORED: 0, FOLLOWED: 0, THERE: 3, "failures": 0}
+    match(workspace, t1=0.0, t2=0.0)
+    assert to(workspace, pacs).counts[FOLLOWED] == 3
+    old, new = ours(pacs, workspace)[study]
+    (reference,) = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert reference.ReferencedSOPInstanceUID == old.SOPInstanceUID == report.SOPInstanceUID
+    assert new.InstanceNumber == 3  # OHIF opens the highest of a series
+
+
+def predecessor(report: Dataset) -> Dataset:
+    sop, series, study = Dataset(), Dataset(), Dataset()
+    sop.ReferencedSOPInstanceUID = report.SOPInstanceUID  # without its class, as OHIF 3.13 writes it
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = report.SeriesInstanceUID, [sop]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = report.StudyInstanceUID, [series]
+    return study
 
 
 def test_a_report_that_is_refused_is_told_and_sent_next_time(

@@ -28,6 +28,7 @@ def build_report(
     facts: StudyFacts,
     headers: Mapping[str, Dataset],
     former: Sequence[FormerReport] = (),
+    instance_number: int = 1,
     made: datetime.datetime | None = None,
 ) -> Dataset:
     """Return the report of one study.
@@ -41,6 +42,8 @@ def build_report(
         are those of the first.
     former : sequence of FormerReport
         Ours of this study, the newest last: it becomes the predecessor.
+    instance_number : int
+        Place in our series of the study.
     made : datetime, optional
         Date and time of the content; now.
 
@@ -58,7 +61,7 @@ def build_report(
         sop_instance_uid=report_uid(
             facts.study_instance_uid, facts.digest, predecessor.sop_instance_uid if predecessor else ""
         ),
-        instance_number=len(former) + 1,
+        instance_number=instance_number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=MODEL,
         software_versions=facts.algorithm.version,

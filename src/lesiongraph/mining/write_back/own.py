@@ -30,6 +30,9 @@ class FormerReport:
 def read_former(datasets: Sequence[Dataset]) -> list[FormerReport]:
     """Return our reports among the documents of our series, the newest last.
 
+    Others' documents may lie there: OHIF saves what a reader went on with into the series it was loaded from,
+    as a successor of our report. That is the reader's word, and none of ours ever takes its place.
+
     The newest is the one that no other follows. Two that both follow the same (two workspaces at once) keep
     the order of their UIDs, so that every workspace takes the same one for the newest.
     """
@@ -45,12 +48,23 @@ def read_former(datasets: Sequence[Dataset]) -> list[FormerReport]:
     return ordered
 
 
+def next_number(datasets: Sequence[Dataset]) -> int:
+    """Return the instance number that follows all documents of our series, whoever wrote them.
+
+    OHIF opens of a series the document with the highest number alone.
+    """
+    with values.lenient_reading():
+        return 1 + max((values.whole(dataset, "InstanceNumber", 0) for dataset in datasets), default=0)
+
+
 def _read(dataset: Dataset) -> FormerReport | None:
     if values.text(dataset, "Modality") != "SR" or not values.text(dataset, "SOPInstanceUID"):
         return None
     root = read_tree(dataset)
     groups = [i for i in root.descendants() if i.value_type == "CONTAINER" and i.concept == GROUP]
     tracked = {own.lesion_id: _tracking(g) for g in groups if (own := own_mark(g.children)) is not None}
+    if not tracked:
+        return None
     tracking = {lesion: known for lesion, known in tracked.items() if lesion and known is not None}
     return FormerReport(
         values.text(dataset, "SOPInstanceUID"), values.text(dataset, "SOPClassUID"),

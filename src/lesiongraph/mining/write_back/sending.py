@@ -15,7 +15,7 @@ from lesiongraph.mining.write_back.document import build_report
 from lesiongraph.mining.write_back.facts import StudyFacts, Tracking
 from lesiongraph.mining.write_back.identity import report_uid, series_uid
 from lesiongraph.mining.write_back.ledger import Ledger, Sent
-from lesiongraph.mining.write_back.own import FormerReport, read_former
+from lesiongraph.mining.write_back.own import FormerReport, next_number, read_former
 
 ATTEMPTS, PAUSE_S = 4, 0.5  # ours: how often, and at which growing distance, a stored report is looked for
 
@@ -60,6 +60,7 @@ class Sender:
         self._destination, self._ledger = destination, ledger
         self._record, self._again = record, again
         self._former: dict[str, list[FormerReport]] = {}
+        self._next_number: dict[str, int] = {}
 
     def known_tracking(self, original_study: str) -> Mapping[str, Tracking]:
         """Return the tracking that the destination's reports of a study state.
@@ -107,7 +108,7 @@ class Sender:
             # counted, not named: a de-identified workspace must not learn an original UID from its run report
             return Sending(Outcome.NO_IMAGE, f"{len(absent)} of {len(images)} key slices are not there")
         try:
-            report = build_report(facts, headers, former)
+            report = build_report(facts, headers, former, self._next_number[facts.study_instance_uid])
         except (ValueError, TypeError, AttributeError, KeyError) as cause:
             # what it says may name a patient or an original UID, which a run report must not hold
             return Sending(Outcome.NOT_MADE, f"{type(cause).__name__} while it was written")
@@ -135,6 +136,7 @@ class Sender:
     def _reports(self, original_study: str) -> list[FormerReport]:
         if original_study not in self._former:
             documents = self._destination.documents(original_study, series_uid(original_study))
+            self._next_number[original_study] = next_number(documents)
             self._former[original_study] = read_former(documents)
         return self._former[original_study]
 
