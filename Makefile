@@ -9,10 +9,11 @@ DEMO ?= lesiongraph-demo
 REAL ?= lesiongraph-real
 PACS ?= lesiongraph-pacs
 PACS_PATIENTS ?= 8
+OHIF ?= lesiongraph-ohif
 DATA ?= $(or $(LESIONGRAPH_REAL_DATA),../shared/data)
 PYTEST_ARGS ?=
 
-.PHONY: help setup servers demo pacs pacs-demo real test lint format types bench clean
+.PHONY: help setup servers demo pacs pacs-demo ohif real test lint format types bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-servers: ## Install Orthanc, PostgreSQL and the validators that tests start (Debian, as root)
+servers: ## Install Orthanc, PostgreSQL, OHIF and the validators that tests start (Debian, as root)
 	bash tools/servers.sh
 
 demo: $(STAMP) ## Phantom hospital -> mine -> locate -> train -> embed -> match -> evaluate -> report
@@ -37,6 +38,10 @@ pacs: $(STAMP) ## An Orthanc of your own with a phantom hospital and the real DI
 
 pacs-demo: $(STAMP) ## Mine that PACS, match, send reports back, follow a new study
 	$(BIN)/python tools/pacs_demo.py $(PACS) --data $(DATA) --patients $(PACS_PATIENTS)
+
+ohif: $(STAMP) ## A phantom hospital with our reports, in an Orthanc and the OHIF viewer, until Ctrl-C
+	bash tools/ohif_app/install.sh
+	$(BIN)/python tools/ohif.py $(OHIF)
 
 real: $(STAMP) ## The same chain on the real data in ../shared/data (or LESIONGRAPH_REAL_DATA)
 	$(BIN)/python tools/real.py $(DATA) $(REAL)
@@ -65,4 +70,4 @@ bench: $(STAMP) ## Measure speed, each figure beside its floor or its peer
 	done
 
 clean: ## Remove what demo and real made
-	rm -rf $(DEMO) $(REAL) $(PACS)
+	rm -rf $(DEMO) $(REAL) $(PACS) $(OHIF)

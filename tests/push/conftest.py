@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from growing_hospital import FIRST, SECOND, work
 from made_once import made_once
 
+from lesiongraph.pipeline.phantom import write_phantom
 from lesiongraph.workspace import Workspace
 
 
@@ -33,6 +34,17 @@ def two_visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def matched(tmp_path_factory: pytest.TempPathFactory, two_visits: Path) -> Path:
     """Its workspace, matched (read-only)."""
     return made_once(tmp_path_factory, "matched", lambda part: work(part, two_visits))
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients in six studies, marked as SR and GSPS, and their matched workspace."""
+
+    def make(part: Path) -> None:
+        write_phantom(part / "hospital", patients=3, rows=64, rng_seed=5, workers=1)
+        work(part / "w", part / "hospital" / "dicom", wide=False)
+
+    return made_once(tmp_path_factory, "phantom-push", make)
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import highdicom as hd
@@ -143,13 +145,12 @@ def test_dsrdump_checks_the_tree(dry: list[Path]) -> None:
 def test_the_reader_inside_3d_slicer_lists_every_lesion(
     workspace: Workspace, dry: list[Path], tmp_path: Path
 ) -> None:
-    if shutil.which("tid1500reader") is None:
+    program = shutil.which("tid1500reader", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if program is None:
         pytest.skip("dcmqi's tid1500reader is not installed (pip install dcmqi)")
     path = report_of(dry, "SMALL-1")
     told = tmp_path / "told.json"
-    subprocess.run(
-        ["tid1500reader", "--inputDICOM", path, "--outputMetadata", told], capture_output=True, check=True
-    )
+    subprocess.run([program, "--inputDICOM", path, "--outputMetadata", told], capture_output=True, check=True)
     seen = {}
     for group in json.loads(told.read_text())["Measurements"]:
         numbers = {item["quantity"]["CodeMeaning"]: item["value"] for item in group["measurementItems"]}

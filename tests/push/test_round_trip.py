@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from dicom_files import save
 from growing_hospital import groups_of, work
-from made_once import made_once
 
 from lesiongraph.lesion import KEPT
 from lesiongraph.mining.own_reports import OWN_AGAIN, OWN_REPORT
@@ -22,7 +21,6 @@ from lesiongraph.mining.write_back.identity import series_uid
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.match import match
 from lesiongraph.pipeline.mine import mine
-from lesiongraph.pipeline.phantom import write_phantom
 from lesiongraph.pipeline.push import push_to_pacs
 from lesiongraph.workspace import Workspace
 from orthanc import Orthanc, missing
@@ -30,17 +28,6 @@ from orthanc import Orthanc, missing
 AXES = [f"{axis}_{end}" for axis in ("long", "short") for end in ("x0", "y0", "x1", "y1")]
 SAME = ["patient_id", "study_instance_uid", "study_date", "series_instance_uid", "sop_instance_uid"]
 SAME += ["slice_index", "columns", "rows", "spacing_x_mm", "spacing_y_mm", "type", "status", "reason"]
-
-
-@pytest.fixture(scope="session")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three patients in six studies, marked as SR and GSPS, and their matched workspace."""
-
-    def make(part: Path) -> None:
-        write_phantom(part / "hospital", patients=3, rows=64, rng_seed=5, workers=1)
-        work(part / "w", part / "hospital" / "dicom", wide=False)
-
-    return made_once(tmp_path_factory, "phantom-push", make)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from lesiongraph.mining.dicom_scan import DescribedPart, DicomArchive
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.gsps import read_gsps
 from lesiongraph.mining.marks import FoundMark, Landmark, RejectedMark, SourceObject
-from lesiongraph.mining.own_reports import OwnMark, take_original_ids
+from lesiongraph.mining.own_reports import OwnMark, take_original_ids, take_repeated_ids
 from lesiongraph.mining.result import REPLACED, MiningResult
 from lesiongraph.mining.rtstruct import read_rtstruct
 from lesiongraph.mining.seg import read_seg
@@ -57,6 +57,7 @@ def mine_dicom(
             if progress is not None:
                 progress("read marks", done, len(archive.objects))
     take_original_ids(gathered.repeated, gathered.by_object)
+    take_repeated_ids(gathered.successors, gathered.by_object)
     for row in gathered.rows:
         _complete(row, archive, gathered.superseded)
     return MiningResult(
@@ -76,6 +77,7 @@ class _Gathered:
     superseded: set[str] = field(default_factory=set)  # paths of objects that a later version replaces
     by_object: dict[str, list[Row]] = field(default_factory=dict)
     repeated: list[tuple[Row, OwnMark]] = field(default_factory=list)  # rows of reports of ours
+    successors: list[tuple[Row, set[str]]] = field(default_factory=list)  # others' rows, what they follow
 
 
 def _read_object(
@@ -93,6 +95,7 @@ def _read_object(
     gathered.rows += rows
     gathered.by_object[origin.key] = rows
     gathered.repeated += [(row, mark.own) for row, mark in zip(rows, marks, strict=True) if mark.own]
+    gathered.successors += [(row, earlier) for row, mark in zip(rows, marks, strict=True) if not mark.own]
     gathered.landmarks += [(landmark, origin.path) for landmark in landmarks]
     gathered.counts.update(counts)
     if not rows:

@@ -2,12 +2,13 @@
 
 Each of its measurement groups names the object that the mark was first made in, and the lesion's id in the
 catalogue. A mark met as the radiologist's and as ours stays one row, and of the two the original's is kept.
+The same holds for what a reader's document repeats of ours, when OHIF went on from it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ ORIGINAL_SOURCE = Code("111040", "DCM", "Original Source")
 OWN_REPORT = "from lesiongraph's own report"  # flag of a row that was read from such a report
 OWN_AGAIN = "lesiongraph's own report of a mark"  # count of rows left for the original's
 SAME_LINE_PX = 1e-3  # a report holds its points in single precision
+GONE_ON_PX = 0.01  # OHIF carries them through patient coordinates in single precision
 _LESION_ID = re.compile(r"L-[0-9a-f]{10}")
 _AXES = tuple(f"{axis}_{end}" for axis in ("long", "short") for end in ("x0", "y0", "x1", "y1"))
 
@@ -78,6 +80,30 @@ def take_original_ids(
                 break
 
 
-def _same_lines(row: Row, other: Row) -> bool:
+def take_repeated_ids(
+    successors: Sequence[tuple[Row, Collection[str]]], by_object: Mapping[str, Sequence[Row]]
+) -> None:
+    """Give each row that repeats one of ours, in place, the lesion id of ours, and our flag.
+
+    A viewer that goes on from our report saves all its marks, also those that the reader left as they were.
+    Those are no new marks; one that was moved is.
+
+    Parameters
+    ----------
+    successors : sequence of (row, SOP Instance UIDs)
+        Rows of others' documents, with the predecessors that the document names.
+    by_object : mapping
+        SOP Instance UID of an object → its rows.
+    """
+    for row, predecessors in successors:
+        former = (other for uid in predecessors for other in by_object.get(uid, ()))
+        for other in (one for one in former if OWN_REPORT in str(one["flags"])):
+            if other["sop_instance_uid"] == row["sop_instance_uid"] and _same_lines(row, other, GONE_ON_PX):
+                row["lesion_id"] = other["lesion_id"]
+                row["flags"] = ";".join(filter(None, [str(row["flags"]), OWN_REPORT]))
+                break
+
+
+def _same_lines(row: Row, other: Row, apart_px: float = SAME_LINE_PX) -> bool:
     here, there = (np.array([one[name] for name in _AXES], float) for one in (row, other))
-    return bool((np.abs(here - there) <= SAME_LINE_PX).all())
+    return bool((np.abs(here - there) <= apart_px).all())
