@@ -1,7 +1,8 @@
-"""Fixtures shared by all tests: a small hospital, a workspace taken through every stage, the command line."""
+"""Fixtures shared by all tests: a small hospital, a worked workspace, the command line, real servers."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from made_once import made_once
+from postgres import PASSWORD, create_database, server, why_not
 from stages import STAGES
 
 from orthanc import Orthanc, missing
@@ -27,6 +29,7 @@ class Ran(NamedTuple):
 
 
 Cli = Callable[..., Ran]
+_databases = itertools.count()
 
 
 @pytest.fixture
@@ -52,6 +55,24 @@ def orthanc(tmp_path_factory) -> Iterator[Orthanc]:
         pytest.skip(missing())
     with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server, without a database."""
+    if why_not():
+        pytest.skip(why_not())
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request, tmp_path, monkeypatch) -> str:
+    """The URL of an empty database; its password is in the environment, as for any program of PostgreSQL."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shared.sqlite'}"
+    return create_database(request.getfixturevalue("postgres_server"), f"catalogue_{next(_databases)}")
 
 
 @pytest.fixture(autouse=True)

@@ -211,6 +211,31 @@ class StoreVersionError(LesionGraphError):
         )
 
 
+class StoreMovedError(StoreError):
+    """The catalogue was moved to another database, and this one is no longer written to or read."""
+
+    def __init__(self, where: str, moved_to: str) -> None:
+        self.moved_to = moved_to
+        super().__init__(
+            where,
+            f"this catalogue was moved to {moved_to}",
+            f"Run the command once with --store {moved_to}; the workspace then remembers it.",
+        )
+
+
+class StoreNotEmptyError(UsageError):
+    """The database that a catalogue is to be moved to holds something."""
+
+    def __init__(self, where: str, table: str, rows: int) -> None:
+        self.where = where
+        self.table = table
+        self.rows = rows
+        super().__init__(
+            f"{where}: expected an empty database, found {rows} rows in its table {table}. Create a new one; "
+            "nothing was moved."
+        )
+
+
 class StoreMismatchError(UsageError):
     """The workspace's catalogue lies in another database than the one asked for."""
 

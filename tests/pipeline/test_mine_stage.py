@@ -8,7 +8,8 @@ from small_hospital import PATIENTS, uid, write_hospital
 from dicom_files import bidirectional, ct_slice, save, sr_document  # isort: skip (found by small_hospital)
 
 from lesiongraph.pipeline.catalogue import catalogue_table, read_catalogue
-from lesiongraph.pipeline.mine import OFF_BODY, PERHAPS_OFF_BODY, mine
+from lesiongraph.pipeline.marks_on_images import OFF_BODY, PERHAPS_OFF_BODY
+from lesiongraph.pipeline.mine import mine
 from lesiongraph.workspace import Workspace
 
 SIZE_PX, SPACING_MM = 64, 6.0

@@ -10,6 +10,8 @@ from lesiongraph.pipeline.embed import embed
 from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.match import match
 from lesiongraph.pipeline.mine import mine
+from lesiongraph.pipeline.stored_catalogue import stored_catalogue
+from lesiongraph.store import ReportLedger
 from lesiongraph.workspace import Workspace
 
 FIRST, SECOND, THIRD = "20200110", "20200415", "20200901"
@@ -29,3 +31,9 @@ def work(folder: Path, *sources: Path | str, wide: bool = True) -> Workspace:
 def groups_of(workspace: Workspace) -> pd.DataFrame:
     """Return the groups, rows by lesion."""
     return workspace.open("groups", "match").read_table("groups").set_index("lesion")
+
+
+def ledger_of(workspace: Workspace) -> ReportLedger:
+    """Return the ledger of pushes, as a stranger sees it."""
+    with workspace.lock(), stored_catalogue(workspace) as catalogue:
+        return ReportLedger(catalogue.store, "a stranger", 600.0)

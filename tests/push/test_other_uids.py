@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from dicom_files import save
-from growing_hospital import groups_of, work
+from growing_hospital import groups_of, ledger_of, work
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
@@ -107,10 +107,9 @@ def kept(workspace: Workspace):
 
 
 def no_original_in(workspace: Workspace, originals: set[str]) -> None:
-    """Check that the ledger and the run report hold none of the PACS's UIDs."""
-    text = "".join(
-        path.read_text()
-        for path in [*(workspace.path / "write_back").iterdir(), workspace.path / "runs" / "push.json"]
-    )
-    assert text
-    assert not [uid for uid in originals if uid in text]
+    """Check that the database with its ledger and the run report hold none of the PACS's UIDs."""
+    assert ledger_of(workspace).tracking()
+    paths = [*workspace.path.glob("catalogue.sqlite*"), workspace.path / "runs" / "push.json"]
+    held = b"".join(path.read_bytes() for path in paths)
+    assert b"2.25." in held
+    assert not [uid for uid in originals if uid.encode() in held]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from growing_hospital import THIRD, groups_of, work
+from growing_hospital import THIRD, groups_of, ledger_of, work
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from small_hospital import write_study
@@ -18,12 +18,13 @@ from lesiongraph.errors import NotEnoughDataError, StageMissingError, UnknownOri
 from lesiongraph.mining.pacs.address import PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
 from lesiongraph.mining.pacs.errors import PacsUnreachableError
-from lesiongraph.mining.write_back import DicomwebDestination, Ledger
+from lesiongraph.mining.write_back import DicomwebDestination
 from lesiongraph.mining.write_back.document import SERIES_DESCRIPTION
 from lesiongraph.mining.write_back.identity import series_uid
 from lesiongraph.mining.write_back.own import read_former
 from lesiongraph.pipeline.catalogue import TABLES
-from lesiongraph.pipeline.push import LEDGER, push, push_to_pacs
+from lesiongraph.pipeline.push import push, push_to_pacs
+from lesiongraph.pipeline.push_ledger import LEDGER, TAKEN_OVER
 from lesiongraph.workspace import RunReport, Workspace
 from orthanc import Orthanc, missing
 
@@ -98,12 +99,54 @@ def test_patient_and_study_are_those_of_the_pacs(pacs: Orthanc, workspace: Works
         assert report.Modality == "SR"
 
 
-def test_a_workspace_made_anew_finds_its_reports_and_uids(pacs: Orthanc, workspace: Workspace) -> None:
+def test_a_workspace_made_anew_finds_its_reports_and_uids(
+    pacs: Orthanc, workspace: Workspace, matched: Path, tmp_path: Path
+) -> None:
     to(workspace, pacs)
     before = tracked(pacs, workspace)
-    shutil.rmtree(workspace.path / LEDGER.parent)
-    assert counts(to(workspace, pacs)) == {STORED: 0, FOLLOWED: 0, THERE: 3, "failures": 0}
-    assert {i: t.uid for i, t in Ledger(workspace.path / LEDGER).tracking().items()} == before
+    anew = Workspace(Path(shutil.copytree(matched, tmp_path / "anew")))  # its ledger is empty
+    assert counts(to(anew, pacs)) == {STORED: 0, FOLLOWED: 0, THERE: 3, "failures": 0}
+    ledger, destination = ledger_of(anew), str(PacsAddress.parse(pacs.dicomweb))
+    assert {i: uid for i, (uid, _) in ledger.tracking().items()} == before
+    assert ledger.studies(destination) == set(groups_of(anew).study)
+
+
+def test_a_ledger_of_an_earlier_version_is_taken_over_once(pacs: Orthanc, workspace: Workspace) -> None:
+    destination = str(PacsAddress.parse(pacs.dicomweb))
+    known, gone = groups_of(workspace).study.unique()[:2]
+    lesion = groups_of(workspace).index[0]
+    sent = {"destination": destination, "digest": "d", "predecessor": "", "at": "2025-03-01T10:00:00+00:00"}
+    lines = [
+        {"lesion": lesion, "uid": "2.25.4711", "number": 9},
+        sent | {"study": gone, "sop_instance_uid": "2.25.1"},
+        sent | {"study": gone, "sop_instance_uid": "2.25.2", "predecessor": "2.25.1"},
+    ]
+    path = workspace.path / LEDGER
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"cut')
+    report = to(workspace, pacs)
+    assert (report.counts[STORED], report.counts[GONE]) == (2, 1), "what it says was sent is not sent again"
+    assert any("2.25.2 was sent on 2025-03-01" in note for note in report.notes)
+    assert "1 lines of write_back/ledger.jsonl cannot be read and were left aside" in report.notes
+    (reported,) = read_former(ours(pacs, workspace)[known])
+    assert reported.tracking[lesion].uid == "2.25.4711"
+    assert not path.exists()
+    assert path.with_name(path.name + TAKEN_OVER).exists()
+    found = ledger_of(workspace).newest(destination, gone)
+    assert found is not None
+    assert (found.number, found.sop_instance_uid) == (2, "2.25.2")
+    assert ledger_of(workspace).newest(destination, known) is not None
+    assert counts(to(workspace, pacs)) == {STORED: 0, FOLLOWED: 0, THERE: 2, "failures": 0}
+
+
+def test_an_empty_look_at_a_workspace_without_database_keeps_it(matched: Path, tmp_path: Path) -> None:
+    old = Workspace(Path(shutil.copytree(matched, tmp_path / "old")))
+    for path in old.path.glob("catalogue.sqlite*"):
+        path.unlink()
+    (old.path / "store.json").unlink()
+    key = old.key("catalogue")
+    assert push_to_pacs(old, None, dry_run=tmp_path / "out").counts["studies"] == 3
+    assert old.key("catalogue") == key
 
 
 def test_a_study_arrives_and_its_groups_keep_their_uid(
@@ -198,9 +241,9 @@ def test_a_report_that_is_refused_is_told_and_sent_next_time(
         assert report.counts["reports that the destination refused"] == 3
         assert sum("refused" in note for note in report.notes) == 3
         destination = str(PacsAddress.parse(server.dicomweb))
-        ledger = Ledger(workspace.path / LEDGER)
-        assert all(ledger.last(destination, s) is None for s in groups_of(workspace).study)
-        planned = {lesion: t.uid for lesion, t in ledger.tracking().items()}
+        ledger = ledger_of(workspace)
+        assert all(ledger.newest(destination, s) is None for s in groups_of(workspace).study)
+        planned = {lesion: uid for lesion, (uid, _) in ledger.tracking().items()}
     with Orthanc(storage, **ports) as server:
         assert counts(to(workspace, server)) == {STORED: 3, FOLLOWED: 0, THERE: 0, "failures": 0}
         assert tracked(server, workspace) == planned

@@ -1,4 +1,4 @@
-"""Tracking UIDs stay with their lesions while groups grow, split and join; the ledger keeps them."""
+"""Tracking UIDs stay with their lesions while groups grow, split and join; older ledgers are read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesiongraph.mining.write_back import Ledger, Tracking, assign_tracking
+from lesiongraph.lesion import SentReport
+from lesiongraph.mining.write_back import LedgerFile, Tracking, assign_tracking
 from lesiongraph.mining.write_back.identity import made_uid, report_uid, tracking_uid
-from lesiongraph.mining.write_back.ledger import Sent
 
 IDS = [f"L-{n:010x}" for n in range(12)]
 ANCHORS = {lesion: f"image {lesion}" for lesion in IDS}
@@ -72,32 +72,27 @@ def test_one_uid_a_group_whatever_came_before(before: list[int], after: list[int
     assert assign_tracking(groups(after), now, ANCHORS) == now
 
 
-def test_the_ledger_reads_what_it_wrote(tmp_path: Path) -> None:
-    path = tmp_path / "write_back" / "ledger.jsonl"
-    ledger = Ledger(path)
-    sent = Sent("dicomweb+http://pacs/dicom-web", "1.2", "2.25.1", "d", "", "2026-01-01T10:00:00+00:00")
-    ledger.add_tracking({A: Tracking("2.25.7", 1), B: Tracking("2.25.8", 2)})
-    ledger.add_sent(sent)
-    size = path.stat().st_size
-    ledger.add_tracking({A: Tracking("2.25.7", 1)})
-    assert path.stat().st_size == size  # known already
-    again = Ledger(path)
-    assert again.tracking() == {A: Tracking("2.25.7", 1), B: Tracking("2.25.8", 2)}
-    assert again.last(sent.destination, "1.2") == sent
-    assert again.last("dicomweb+http://other", "1.2") is None
+SENT = {"destination": "pacs", "study": "1.2", "sop_instance_uid": "2.25.1", "digest": "d", "predecessor": ""}
+LINES = [
+    {"lesion": A, "uid": "2.25.7", "number": 1},
+    {"lesion": A, "uid": "2.25.8", "number": 2},
+    SENT | {"at": "2026-01-01T10:00:00+00:00"},
+]
+
+
+def test_the_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    found = LedgerFile.read(path)
+    assert found.tracking == {A: ("2.25.8", 2)}
+    assert found.sent == [SentReport("pacs", "1.2", 0, "2.25.1", "d", sent_at="2026-01-01T10:00:00+00:00")]
+    assert found.damaged_lines == 0
 
 
 @pytest.mark.parametrize("kept", [1, 20, 60])
 def test_a_line_that_was_cut_costs_only_itself(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "ledger.jsonl"
-    ledger = Ledger(path)
-    ledger.add_tracking({A: Tracking("2.25.7", 1)})
-    whole = path.read_bytes()
-    ledger.add_sent(Sent("pacs", "1.2", "2.25.1", "d", "", "2026-01-01T10:00:00+00:00"))
-    path.write_bytes(path.read_bytes()[: len(whole) + kept])
-    cut = Ledger(path)
-    assert cut.damaged_lines == 1
-    assert cut.last("pacs", "1.2") is None
-    cut.add_tracking({B: Tracking("2.25.8", 2)})
-    assert set(Ledger(path).tracking()) == {A, B}
-    assert json.loads(path.read_bytes().splitlines()[-1])["lesion"] == B
+    lines = [json.dumps(line) for line in LINES]
+    path.write_text("\n".join([lines[0], lines[2][:kept], "[]", lines[1]]))
+    found = LedgerFile.read(path)
+    assert (found.tracking, found.sent, found.damaged_lines) == ({A: ("2.25.8", 2)}, [], 2)

@@ -35,6 +35,11 @@ def everything(store: CatalogueStore) -> MiningResult:
         return in_order(MiningResult(**{name: view.table(name) for name in TABLES}))
 
 
+def look(store: CatalogueStore) -> int:
+    with store.read() as view:
+        return view.revision
+
+
 def same(one: MiningResult, other: MiningResult) -> None:
     for name in TABLES:
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
@@ -120,18 +125,6 @@ def test_decisions_are_numbered_and_kept(store):
     assert second.id > first.id > 0
 
 
-def test_cursors_and_what_was_sent(store):
-    assert store.cursor("dicomweb+http://pacs/") is None
-    store.set_cursor("dicomweb+http://pacs/", {"since": "2020-01-01", "seen": [1, 2]})
-    store.set_cursor("dicomweb+http://pacs/", {"since": "2020-02-01"})
-    assert store.cursor("dicomweb+http://pacs/") == {"since": "2020-02-01"}
-    store.record_sent("pacs", "1.2.3", "aa")
-    store.record_sent("pacs", "1.2.4", "bb")
-    store.record_sent("pacs", "1.2.3", "cc")
-    assert store.sent("pacs") == {"1.2.3": "cc", "1.2.4": "bb"}
-    assert store.sent("elsewhere") == {}
-
-
 def _mine_some(url: str, start: int, barrier) -> None:
     store = CatalogueStore(StoreAddress.parse(url))
     barrier.wait()
@@ -140,7 +133,6 @@ def _mine_some(url: str, start: int, barrier) -> None:
         shared = range(5000, 5010)  # met by both
         for patients in (own, shared):
             put(store, undealt(catalogue(patients)))
-        store.record_sent("pacs", f"1.2.{step}", str(start))
 
 
 def test_two_miners_at_once_lose_nothing_and_write_nothing_twice(store_url):
@@ -185,7 +177,7 @@ def test_a_server_that_refuses(postgres_server):
         ("postgresql://nobody:wrong-word@127.0.0.1:1/x", "refused"),
     ):
         with pytest.raises(StoreError, match=said) as raised:
-            CatalogueStore(StoreAddress.parse(url)).cursor("x")
+            look(CatalogueStore(StoreAddress.parse(url)))
         assert "wrong-word" not in str(raised.value)
         assert PASSWORD not in str(raised.value)
 
@@ -194,17 +186,17 @@ def test_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "catalogue.sqlite"
     path.write_bytes(b"no database, only text that is long enough to be looked at" * 100)
     with pytest.raises(StoreError, match="backup"):
-        CatalogueStore(StoreAddress.of_file(path)).cursor("x")
+        look(CatalogueStore(StoreAddress.of_file(path)))
     assert path.read_bytes().startswith(b"no database")
 
 
 def test_a_database_of_a_newer_lesiongraph(store, store_url):
     import sqlalchemy as sa
 
-    store.set_cursor("x", 1)
+    look(store)
     engine = sa.create_engine(StoreAddress.parse(store_url).url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE lesiongraph_version SET version_num = '9001'"))
     engine.dispose()
     with pytest.raises(StoreVersionError, match="9001"):
-        CatalogueStore(StoreAddress.parse(store_url)).cursor("x")
+        look(CatalogueStore(StoreAddress.parse(store_url)))

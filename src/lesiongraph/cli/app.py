@@ -16,6 +16,7 @@ VERBS = (
     "mine",
     "catalogue",
     "decide",
+    "store",
     "locate",
     "locate_slices",
     "train",

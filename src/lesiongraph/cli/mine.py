@@ -119,7 +119,10 @@ def mine(
     options = PacsOptions(settings, step_mm=step or STEP_MM)
     identifiers = Identifiers(removed=deidentify, key=key)
     if follow:
-        _follow(Workspace(workspace), sources, options, every, identifiers=identifiers, roi=roi, json=json)
+        _follow(
+            Workspace(workspace), sources, options, every,
+            identifiers=identifiers, roi=roi, store=store, json=json,
+        )  # fmt: skip
         return
     with progress() as callback:
         report = run(
@@ -144,6 +147,7 @@ def _follow(
     *,
     identifiers: Identifiers,
     roi: str | None,
+    store: str | None,
     json: bool,
 ) -> None:
     """Print a few lines for each round that brought something, until Control-C."""
@@ -161,6 +165,7 @@ def _follow(
             identifiers=identifiers,
             every_s=every_s,
             roi_pattern=roi,
+            store=store,
             progress=callback,
         ):
             _show_round(found, json)

@@ -14,6 +14,7 @@ from lesiongraph.cli.options import (
     JsonFlag,
     RateOption,
     RetriesOption,
+    StoreOption,
     TimeoutOption,
     TokenOption,
     UserOption,
@@ -47,6 +48,7 @@ def push(
         Path | None,
         typer.Option("--key", help="Key file of a de-identified workspace, if not in its usual place."),
     ] = None,
+    store: StoreOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Store the matched lesions as one structured report a study (DICOM SR, TID 1500).
@@ -68,7 +70,7 @@ def push(
     with progress() as callback:
         report = run(
             Workspace(workspace), to,
-            key=key, dry_run=dry_run, again=again, settings=settings, progress=callback,
+            key=key, dry_run=dry_run, again=again, settings=settings, store=store, progress=callback,
         )  # fmt: skip
     show_report(report, json, str(dry_run or to))
     if report.counts["failures"]:

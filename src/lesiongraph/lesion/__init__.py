@@ -33,6 +33,7 @@ from lesiongraph.lesion.schema import (
     conform,
     empty_row,
 )
+from lesiongraph.lesion.sent_report import SentReport
 from lesiongraph.lesion.types import LESION_TYPES
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Decision",
     "RecistMark",
     "Ruling",
+    "SentReport",
     "Spacing",
     "conform",
     "empty_row",

@@ -56,6 +56,7 @@ def follow(
     every_s: float,
     identifiers: Identifiers = KEEP,
     roi_pattern: str | None = None,
+    store: str | None = None,
     workers: int = 1,
     rounds: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
@@ -93,6 +94,7 @@ def follow(
                 roi_pattern=roi_pattern,
                 pacs=recent,
                 identifiers=identifiers,
+                store=store,
                 progress=progress,
             )
             if workspace.key("catalogue") != done_key:

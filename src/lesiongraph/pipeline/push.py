@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +18,19 @@ from lesiongraph.mining.write_back import (
     Destination,
     DicomwebDestination,
     FolderDestination,
-    Ledger,
     OriginalReader,
     Originals,
     Outcome,
     SameUids,
     Sender,
+    Sending,
     StudyFacts,
     Tracking,
-    assign_tracking,
 )
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.identifiers import originals_of
 from lesiongraph.pipeline.progress import Progress, silent
+from lesiongraph.pipeline.push_ledger import LEASE_S, open_ledger, tracking_of
 from lesiongraph.pipeline.reported_lesions import (
     algorithm_of,
     reportable_lesions,
@@ -38,9 +40,12 @@ from lesiongraph.pipeline.reported_lesions import (
 )
 from lesiongraph.workspace import RunReport, Workspace
 
-LEDGER = Path("write_back") / "ledger.jsonl"  # beside the stages, which a later run replaces whole
 REMARKS_KEPT = 20
 FAILURES = (Outcome.NOT_MADE, Outcome.NO_IMAGE, Outcome.REFUSED)
+ALWAYS_TOLD = (  # also where none
+    *(outcome.value for outcome in (Outcome.STORED, Outcome.REPLACED, Outcome.THERE)),
+    *("lesions in the reports", "failures"),
+)
 
 
 def push_to_pacs(
@@ -52,13 +57,15 @@ def push_to_pacs(
     settings: PacsSettings | None = None,
     originals: Originals | None = None,
     key: Path | None = None,
+    store: str | None = None,
     progress: Progress = silent,
 ) -> RunReport:
     """Push to the DICOMweb service `to`; with `dry_run` write files into that folder instead.
 
     The UIDs of a de-identified workspace are led back to the PACS's by its key file, `key` where it is not in
     its usual place, unless `originals` are given. A dry run with `to` asks the PACS for headers and earlier
-    reports; without, headers come from the files that were mined.
+    reports; without, headers come from the files that were mined. `store` is the URL of the catalogue's
+    database, by default the workspace's own.
 
     Raises
     ------
@@ -79,9 +86,13 @@ def push_to_pacs(
         assert destination is not None
         originals = originals or stack.enter_context(originals_of(workspace, key))
         return push(
-            workspace, destination,
-            originals=originals, dry_run=dry_run is not None, again=again, progress=progress,
+            workspace, destination, originals=originals, dry_run=dry_run is not None, again=again,
+            store=store, lease_s=_lease_s(settings or PacsSettings()), progress=progress,
         )  # fmt: skip
+
+
+def _lease_s(settings: PacsSettings) -> float:
+    return max(LEASE_S, 2 * (settings.retries + 1) * settings.timeout_s)
 
 
 def _connection(to: str, settings: PacsSettings | None) -> DicomwebConnection:
@@ -103,6 +114,8 @@ def push(
     originals: Originals | None = None,
     dry_run: bool = False,
     again: bool = False,
+    store: str | None = None,
+    lease_s: float = LEASE_S,
     progress: Progress = silent,
 ) -> RunReport:
     """Store one report a study at a destination: what it holds already is not sent again.
@@ -118,6 +131,10 @@ def push(
         The ledger learns nothing: the destination is a folder to look into.
     again : bool
         Send anew what was sent before and is gone from the destination.
+    store : str, optional
+        URL of the catalogue's database, which holds the ledger; by default the workspace's own.
+    lease_s : float
+        How long other machines leave a report to us that we claimed and did not confirm.
     progress : callable
 
     Raises
@@ -128,87 +145,96 @@ def push(
         If no lesion can be reported.
     LesionGraphError
         If the destination gives no usable answer; what was stored until then is kept in the ledger.
+    StoreError, StoreMismatchError
+        If the catalogue's database cannot be used, or is not the workspace's.
     """
     report = RunReport("push")
     originals = originals or SameUids()
     with workspace.lock():
-        lesions = under_known_uids(reportable_lesions(workspace, report), originals, report)
-        if lesions.empty:
-            raise NotEnoughDataError(
-                "push", "a matched lesion with two axes on a DICOM image", why_none(report),
-                f"Run `lesiongraph match -w {workspace.path}` first.",
-            )  # fmt: skip
-        algorithm = algorithm_of(workspace)
-        ledger = Ledger(workspace.path / LEDGER)
-        if ledger.damaged_lines:
-            report.notes.append(
-                f"{ledger.damaged_lines} lines of the ledger cannot be read and were left aside"
-            )
+        lesions = _lesions_to_report(workspace, originals, report)
+        ledger = open_ledger(workspace, store, lease_s, report)
         sender = Sender(destination, ledger, record=not dry_run, again=again)
         try:
-            tracking = _tracking(lesions, ledger, sender, originals, progress)
-            if not dry_run:
-                ledger.add_tracking(tracking)
-            reader = OriginalReader(originals)
-            _send_all(lesions, tracking, (sender, reader, originals, algorithm), report, progress)
-            left = ledger.studies(destination.name) - set(lesions.study_instance_uid)
-            if left:
-                report.notes.append(
-                    f"{len(left)} studies reported before have no lesion now: their report stays"
-                )
+            stated = _stated_tracking(lesions, sender, originals, progress)
+            tracking = tracking_of(lesions, stated, ledger, originals, keep=not dry_run)
+            writer = _FactsWriter(tracking, originals, algorithm_of(workspace))
+            _send_all(lesions, writer, sender, report, progress)
+            _tell_what_stays(ledger.studies(destination.name) - set(lesions.study_instance_uid), report)
         finally:
             workspace.write_run_report("push", report.finish().as_dict())
     return report
 
 
-def _tracking(
-    lesions: pd.DataFrame, ledger: Ledger, sender: Sender, originals: Originals, progress: Progress
+def _lesions_to_report(workspace: Workspace, originals: Originals, report: RunReport) -> pd.DataFrame:
+    """Return the lesions that the destination can be told of.
+
+    Raises
+    ------
+    NotEnoughDataError
+        If there is none.
+    """
+    lesions = under_known_uids(reportable_lesions(workspace, report), originals, report)
+    if lesions.empty:
+        raise NotEnoughDataError(
+            "push", "a matched lesion with two axes on a DICOM image", why_none(report),
+            f"Run `lesiongraph match -w {workspace.path}` first.",
+        )  # fmt: skip
+    return lesions
+
+
+def _stated_tracking(
+    lesions: pd.DataFrame, sender: Sender, originals: Originals, progress: Progress
 ) -> dict[str, Tracking]:
-    """Return the tracking of every lesion: as reported before, to this destination or by this workspace."""
+    """Return the tracking that the destination's reports state."""
     stated: dict[str, Tracking] = {}
     studies = lesions.study_instance_uid.unique()
     for done, study in enumerate(studies, 1):
         stated |= sender.known_tracking(originals.uid(study))
         progress("look for earlier reports", done, len(studies))
-    known = {**stated, **ledger.tracking()}
-    tracking: dict[str, Tracking] = {}
-    for _, of_patient in lesions.groupby("patient_id", sort=False):
-        groups = [group.lesion_id.tolist() for _, group in of_patient.groupby("group", sort=False)]
-        ids = of_patient.lesion_id.tolist()
-        anchors = {
-            row.lesion_id: f"{originals.uid(row.sop_instance_uid)} {row.lesion_id}"
-            for row in of_patient.itertuples()
-        }
-        tracking |= assign_tracking(groups, {i: known[i] for i in ids if i in known}, anchors)
-    return tracking
+    return stated
+
+
+@dataclass(frozen=True)
+class _FactsWriter:
+    """Says what the report of a study says."""
+
+    tracking: Mapping[str, Tracking]
+    originals: Originals
+    algorithm: Algorithm
+
+    @cached_property
+    def _reader(self) -> OriginalReader:
+        return OriginalReader(self.originals)
+
+    def __call__(self, study: str, lesions: pd.DataFrame) -> StudyFacts:
+        reported = reported_lesions(lesions, self.tracking, self._reader, self.originals)
+        return StudyFacts(self.originals.uid(study), tuple(reported), self.algorithm)
 
 
 def _send_all(
-    lesions: pd.DataFrame,
-    tracking: Mapping[str, Tracking],
-    means: tuple[Sender, OriginalReader, Originals, Algorithm],
-    report: RunReport,
-    progress: Progress,
+    lesions: pd.DataFrame, facts_of: _FactsWriter, sender: Sender, report: RunReport, progress: Progress
 ) -> None:
     """Send study by study; each is counted before the next begins."""
-    sender, reader, originals, algorithm = means
     studies = lesions.study_instance_uid.nunique()
     report.counts["studies"] = studies
-    report.counts["lesion groups"] = len({t.uid for t in tracking.values()})
-    report.counts.update({outcome.value: 0 for outcome in (Outcome.STORED, Outcome.REPLACED, Outcome.THERE)})
-    report.counts["lesions in the reports"] = 0
-    report.counts["failures"] = 0
+    report.counts["lesion groups"] = len({t.uid for t in facts_of.tracking.values()})
+    report.counts.update(dict.fromkeys(ALWAYS_TOLD, 0))
     for done, (study, rows) in enumerate(lesions.groupby("study_instance_uid", sort=False), 1):
-        facts = StudyFacts(
-            originals.uid(str(study)), tuple(reported_lesions(rows, tracking, reader, originals)), algorithm
-        )
-        sending = sender.send(str(study), facts)
-        report.counts[sending.outcome.value] += 1
-        report.counts["lesions in the reports"] += sending.lesions
-        report.counts["failures"] += sending.outcome in FAILURES
-        if sending.remark:
-            _remark(report, f"study {study}: {sending.outcome.value}: {sending.remark}")
+        _count(str(study), sender.send(str(study), facts_of(str(study), rows)), report)
         progress("send reports", done, studies)
+
+
+def _count(study: str, sending: Sending, report: RunReport) -> None:
+    report.counts[sending.outcome.value] += 1
+    report.counts["lesions in the reports"] += sending.lesions
+    report.counts["failures"] += sending.outcome in FAILURES
+    if sending.remark:
+        _remark(report, f"study {study}: {sending.outcome.value}: {sending.remark}")
+
+
+def _tell_what_stays(studies: set[str], report: RunReport) -> None:
+    if studies:
+        report.notes.append(f"{len(studies)} studies reported before have no lesion now: their report stays")
 
 
 def _remark(report: RunReport, remark: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lesiongraph.errors import StoreError, StoreMismatchError
+from lesiongraph.errors import StoreError, StoreMismatchError, StoreMovedError
 from lesiongraph.lesion import BREAK, CONFIRM, Decision, rule
 from lesiongraph.mining import MiningResult, as_found, assign_subsets, in_order, merge_into, reject_duplicates
 from lesiongraph.pipeline.catalogue import DECISIONS, TABLES, read_catalogue
@@ -82,9 +82,19 @@ def _address(workspace: Workspace, asked: str | None) -> StoreAddress:
         return kept
     wanted = StoreAddress.parse(asked)
     is_bound = bool(note) or (default.file is not None and default.file.exists())
-    if is_bound and not wanted.same_place(kept):
+    if is_bound and not wanted.same_place(kept) and not _has_left(kept):
         raise StoreMismatchError(workspace.path, str(kept), str(wanted))
     return wanted
+
+
+def _has_left(address: StoreAddress) -> bool:
+    """Whether the catalogue is no longer there: whether it came to another address, its `store_id` tells."""
+    store = CatalogueStore(address)
+    try:
+        with store.read() if store.exists else contextlib.nullcontext():
+            return not store.exists
+    except StoreMovedError:
+        return True
 
 
 class StoredCatalogue:
@@ -111,6 +121,7 @@ class StoredCatalogue:
             with self.store.read() as view:
                 found = f"another database ({view.store_id})"
                 if view.store_id == note["store_id"]:
+                    self.bind(self.store.address)
                     return
         raise StoreError(
             str(self.store.address),
@@ -118,6 +129,17 @@ class StoredCatalogue:
             f"found {found}",
             "Put it back from a backup (it alone holds people's decisions), or mine into a new workspace.",
         )
+
+    def bind(self, address: StoreAddress) -> None:
+        """Have the workspace remember where its catalogue lies now."""
+        note = self.workspace.read_note(_NOTE)
+        if note["url"] != self._remembered(address):
+            self.workspace.write_note(_NOTE, note | {"url": self._remembered(address)})
+
+    def _remembered(self, address: StoreAddress) -> str:
+        """Return the URL without its password, "" for the default: a workspace can be moved or copied."""
+        default = StoreAddress.of_file(self.workspace.path / DEFAULT_FILE)
+        return "" if address.same_place(default) else str(address)
 
     def former(self) -> MiningResult:
         """Return the catalogue as found up to now; empty before anything was."""
@@ -214,9 +236,7 @@ class StoredCatalogue:
 
     def _commit(self, change: CatalogueChange, store_id: str, key: str) -> Committed:
         committed = change.commit()
-        default = StoreAddress.of_file(self.workspace.path / DEFAULT_FILE)
-        # the default is not named, so that a workspace can be moved or copied
-        url = "" if self.store.address.same_place(default) else str(self.store.address)
+        url = self._remembered(self.store.address)
         note = {"url": url, "store_id": store_id, "revision": committed.revision, "catalogue": key}
         if note != self.workspace.read_note(_NOTE):
             self.workspace.write_note(_NOTE, note)

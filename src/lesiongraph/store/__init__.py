@@ -3,6 +3,8 @@
 from lesiongraph.store.address import StoreAddress
 from lesiongraph.store.catalogue import CatalogueChange, CatalogueStore, CatalogueView, Committed
 from lesiongraph.store.clock import utc_now
+from lesiongraph.store.ledger import ReportLedger
+from lesiongraph.store.moving import move
 from lesiongraph.store.rows import storable
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "CatalogueStore",
     "CatalogueView",
     "Committed",
+    "ReportLedger",
     "StoreAddress",
+    "move",
     "storable",
     "utc_now",
 ]

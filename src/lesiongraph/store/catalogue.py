@@ -8,21 +8,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from lesiongraph.errors import StoreMovedError
 from lesiongraph.lesion import Decision
 from lesiongraph.store.address import StoreAddress
 from lesiongraph.store.clock import utc_now
 from lesiongraph.store.connecting import make_engine, reading, told, writing
-from lesiongraph.store.exchange import read_cursor, read_sent, write_cursor, write_sent
 from lesiongraph.store.migrating import check_revision, upgrade
 from lesiongraph.store.rows import put, read_rows, write_rows
 from lesiongraph.store.tables import ABOUT, DECISIONS, RUNS, SEEN
 
+MOVED_TO = "moved_to"  # in `about`: where this catalogue went
 _DECISION_COLUMNS = [column.name for column in DECISIONS.columns]
 
 
@@ -36,6 +36,8 @@ class CatalogueStore:
     ------
     StoreVersionError
         If a newer lesiongraph wrote the tables.
+    StoreMovedError
+        If the catalogue was moved to another database.
     StoreError, DiskFullError
         If the database cannot be reached, read or written.
     """
@@ -53,35 +55,15 @@ class CatalogueStore:
     def read(self) -> Iterator[CatalogueView]:
         """Look at one state of the database; tables are made, or brought up to date, first."""
         with reading(self._ready(), self.address) as connection:
+            self._check_not_moved(connection)
             yield CatalogueView(connection)
 
     @contextlib.contextmanager
     def change(self) -> Iterator[CatalogueChange]:
         """Write as the one writer; what is not committed with `CatalogueChange.commit` is taken back."""
         with writing(self._ready(), self.address) as connection:
+            self._check_not_moved(connection)  # here too: it may have moved since this process last looked
             yield CatalogueChange(connection)
-
-    def cursor(self, source: str) -> Any:
-        """Return the JSON value kept for a source of `mine`, None where there is none."""
-        with reading(self._ready(), self.address) as connection:
-            return read_cursor(connection, source)
-
-    def set_cursor(self, source: str, value: Any) -> None:
-        """Keep a JSON value for a source: where its next run takes up."""
-        with writing(self._ready(), self.address) as connection:
-            write_cursor(connection, source, value)
-            connection.commit()
-
-    def sent(self, destination: str) -> dict[str, str]:
-        """Return SOP Instance UID → content hash of what was sent to a destination."""
-        with reading(self._ready(), self.address) as connection:
-            return read_sent(connection, destination)
-
-    def record_sent(self, destination: str, sop_instance_uid: str, content_hash: str) -> None:
-        """Note that an object was stored at a destination."""
-        with writing(self._ready(), self.address) as connection:
-            write_sent(connection, destination, sop_instance_uid, content_hash)
-            connection.commit()
 
     def remove(self) -> None:
         """Delete the files of a SQLite database, if it is one."""
@@ -89,6 +71,11 @@ class CatalogueStore:
             for ending in ("", "-wal", "-shm", "-journal"):
                 self.address.file.with_name(self.address.file.name + ending).unlink(missing_ok=True)
         self._engine = None
+
+    def _check_not_moved(self, connection: Connection) -> None:
+        moved = connection.execute(sa.select(ABOUT.c.value).where(ABOUT.c.name == MOVED_TO)).scalar()
+        if moved is not None:
+            raise StoreMovedError(str(self.address), moved)
 
     def _ready(self) -> Engine:
         """Return the engine, the tables being those of today."""
@@ -116,10 +103,16 @@ class Committed:
 
 
 class CatalogueView:
-    """One state of the catalogue."""
+    """One state of the catalogue.
+
+    Attributes
+    ----------
+    connection : Connection
+        For the other tables of this room.
+    """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     @property
     def store_id(self) -> str:
@@ -133,33 +126,31 @@ class CatalogueView:
 
     def table(self, name: str, series_uids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return lesions, series, slices or landmarks as found, or their rows of some series."""
-        return read_rows(self._connection, name, series_uids)
+        return read_rows(self.connection, name, series_uids)
 
     def decisions(self) -> list[Decision]:
         """Return every decision ever taken, oldest first."""
-        rows = self._connection.execute(sa.select(DECISIONS).order_by(DECISIONS.c.id))
+        rows = self.connection.execute(sa.select(DECISIONS).order_by(DECISIONS.c.id))
         return [Decision(**row._mapping) for row in rows]
 
     def runs(self) -> pd.DataFrame:
         """Return the runs that wrote, oldest first."""
         return pd.DataFrame(
-            self._connection.execute(sa.select(RUNS).order_by(RUNS.c.id)).fetchall(),
+            self.connection.execute(sa.select(RUNS).order_by(RUNS.c.id)).fetchall(),
             columns=[column.name for column in RUNS.columns],
         )
 
     def provenance(self) -> pd.DataFrame:
         """Return kind (lesions, series), name, and when and in which run it was first and last found."""
         seen = pd.DataFrame(
-            self._connection.execute(sa.select(SEEN)).fetchall(), columns=[c.name for c in SEEN.columns]
+            self.connection.execute(sa.select(SEEN)).fetchall(), columns=[c.name for c in SEEN.columns]
         )
         started = self.runs().set_index("id").started_at
         seen = seen.assign(first_seen=seen.first_run.map(started), last_seen=seen.last_run.map(started))
         return seen.sort_values(["kind", "name"], ignore_index=True)
 
     def _about(self, name: str) -> str:
-        return str(
-            self._connection.execute(sa.select(ABOUT.c.value).where(ABOUT.c.name == name)).scalar_one()
-        )
+        return str(self.connection.execute(sa.select(ABOUT.c.value).where(ABOUT.c.name == name)).scalar_one())
 
 
 class CatalogueChange(CatalogueView):
@@ -172,7 +163,7 @@ class CatalogueChange(CatalogueView):
 
     def begin_run(self, verb: str, workspace: str, sources: Iterable[str] = ()) -> int:
         """Note who writes; return the number of the run."""
-        added = self._connection.execute(
+        added = self.connection.execute(
             sa.insert(RUNS).values(
                 verb=verb, started_at=utc_now(), version=version("lesiongraph"), workspace=workspace,
                 sources=json.dumps(list(sources)), rows_written="{}",
@@ -196,19 +187,19 @@ class CatalogueChange(CatalogueView):
         int
             Rows written.
         """
-        written = write_rows(self._connection, name, frame, former, self._run)
+        written = write_rows(self.connection, name, frame, former, self._run)
         self._written[name] += written
         return written
 
     def mark_seen(self, kind: str, names: Iterable[str]) -> None:
         """Note that this run found these lesions or series."""
         seen = pd.DataFrame({"kind": kind, "name": list(names)}, dtype="object")
-        put(self._connection, SEEN, seen.assign(first_run=self._run, last_run=self._run), keep=["first_run"])
+        put(self.connection, SEEN, seen.assign(first_run=self._run, last_run=self._run), keep=["first_run"])
 
     def decide(self, decision: Decision) -> Decision:
         """Add a decision; return it with its number."""
         values = {name: getattr(decision, name) for name in _DECISION_COLUMNS if name != "id"}
-        added = self._connection.execute(sa.insert(DECISIONS).values(**values))
+        added = self.connection.execute(sa.insert(DECISIONS).values(**values))
         return Decision(**values, id=int(added.inserted_primary_key[0]))  # type: ignore[index]
 
     def commit(self) -> Committed:
@@ -218,11 +209,11 @@ class CatalogueChange(CatalogueView):
         if written:
             self._set_about("revision", str(revision))
         if self._run:
-            self._connection.execute(
+            self.connection.execute(
                 sa.update(RUNS).where(RUNS.c.id == self._run).values(rows_written=json.dumps(written))
             )
-        self._connection.commit()
+        self.connection.commit()
         return Committed(revision, written)
 
     def _set_about(self, name: str, value: str) -> None:
-        self._connection.execute(sa.update(ABOUT).where(ABOUT.c.name == name).values(value=value))
+        self.connection.execute(sa.update(ABOUT).where(ABOUT.c.name == name).values(value=value))

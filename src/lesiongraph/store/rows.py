@@ -118,11 +118,6 @@ def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
         yield names[start : start + _CHUNK]
 
 
-def upsert_row(connection: Connection, table: sa.Table, row: dict[str, Any]) -> None:
-    """Insert one row, replacing the one of the same key."""
-    put(connection, table, pd.DataFrame([row], dtype="object"))
-
-
 def put(connection: Connection, table: sa.Table, frame: pd.DataFrame, keep: Iterable[str] = ()) -> None:
     """Insert rows, replacing those of the same key but for the columns of `keep`.
 

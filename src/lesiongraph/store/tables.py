@@ -94,18 +94,27 @@ DECISIONS = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sqlite_autoincrement=True,  # a number is never given twice
 )
-CURSORS = sa.Table(
-    "cursors",
-    METADATA,
-    sa.Column("source", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),  # JSON
-    sa.Column("updated_at", sa.Text, nullable=False),
-)
+# A row a report: claimed before it is sent, confirmed (claimed_until NULL) once it was seen there. By its key
+# one sender alone claims the next report of a study.
 SENT = sa.Table(
     "sent",
     METADATA,
     sa.Column("destination", sa.Text, primary_key=True),
-    sa.Column("sop_instance_uid", sa.Text, primary_key=True),
-    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("study", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sop_instance_uid", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("predecessor", sa.Text, nullable=False),
+    sa.Column("sent_by", sa.Text, nullable=False),
     sa.Column("sent_at", sa.Text, nullable=False),
+    sa.Column("claimed_until", sa.Double, nullable=True),  # seconds since 1970, by the database's clock
+    sqlite_with_rowid=False,
+)
+TRACKING = sa.Table(
+    "tracking",
+    METADATA,
+    sa.Column("lesion_id", sa.Text, primary_key=True),
+    sa.Column("tracking_uid", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -9,7 +9,7 @@ from lesiongraph.mining.write_back.facts import (
     StudyFacts,
     Tracking,
 )
-from lesiongraph.mining.write_back.ledger import Ledger
+from lesiongraph.mining.write_back.ledger import Ledger, LedgerFile
 from lesiongraph.mining.write_back.originals import OriginalReader, Originals, SameUids
 from lesiongraph.mining.write_back.sending import Outcome, Sender, Sending
 from lesiongraph.mining.write_back.tracking import assign_tracking
@@ -20,6 +20,7 @@ __all__ = [
     "DicomwebDestination",
     "FolderDestination",
     "Ledger",
+    "LedgerFile",
     "NotStoredError",
     "OriginalMark",
     "OriginalReader",

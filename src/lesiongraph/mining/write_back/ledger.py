@@ -1,93 +1,86 @@
-"""What was sent where, and which lesion carries which tracking UID: lines that are only ever added.
+"""What was sent where: what a sender asks of the catalogue's ledger, and the file that held it before.
 
-Each line is on the disk before the next thing happens. A line that a kill cut in two is left aside: the PACS
-is asked again before anything is sent twice. UIDs in it are the workspace's or our own, never an original's.
+UIDs in it are the workspace's or our own, never an original's.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from lesiongraph.mining.write_back.facts import Tracking
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One report that a destination holds, or once held."""
-
-    destination: str
-    study: str  # as the workspace knows it
-    sop_instance_uid: str
-    digest: str
-    predecessor: str
-    at: str  # ISO date and time
+from lesiongraph.lesion import SentReport
 
 
-class Ledger:
-    """The file.
+class Ledger(Protocol):
+    """What was sent where, shared by all who send for one catalogue (`store.ReportLedger`)."""
 
-    Parameters
+    def begin(self, destination: str) -> None:
+        """Look at what was sent to a destination: `newest` and `claim` go by that."""
+        ...
+
+    def newest(self, destination: str, study: str) -> SentReport | None:
+        """Return the newest report of a study at a destination, a claim included, as it was then."""
+        ...
+
+    def look_again(self, destination: str, study: str) -> SentReport | None:
+        """Return the newest report of a study at a destination as it is now, and go by that."""
+        ...
+
+    def claim(self, report: SentReport) -> SentReport | None:
+        """Claim to send a report as the one after `newest`; None where another sender was faster."""
+        ...
+
+    def confirm(self, claim: SentReport) -> None:
+        """Keep that the destination holds a claimed report."""
+        ...
+
+    def withdraw(self, claim: SentReport) -> None:
+        """Give a claim up: the destination does not hold its report."""
+        ...
+
+    def note(self, report: SentReport) -> None:
+        """Keep that the destination was found to hold a report."""
+        ...
+
+    def is_abandoned(self, claim: SentReport) -> bool:
+        """Whether nobody can be sending a claimed report any more."""
+        ...
+
+
+@dataclass
+class LedgerFile:
+    """The ledger of a workspace of an earlier version: one JSON line a fact, only ever added.
+
+    Attributes
     ----------
-    path : Path
-        Made by the first line that is added.
+    sent : list of SentReport
+        In the order in which they were sent.
+    tracking : dict
+        Lesion id → tracking UID and number, as last reported.
+    damaged_lines : int
+        Lines that a kill cut: left aside, since the PACS is asked before anything is sent twice.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._tracking: dict[str, Tracking] = {}
-        self._sent: dict[tuple[str, str], Sent] = {}
-        self.damaged_lines = 0
-        for line in path.read_bytes().splitlines() if path.exists() else []:
-            self._read(line)
+    sent: list[SentReport] = field(default_factory=list)
+    tracking: dict[str, tuple[str, int]] = field(default_factory=dict)
+    damaged_lines: int = 0
 
-    def tracking(self) -> Mapping[str, Tracking]:
-        """Return lesion id → tracking, as last reported."""
-        return self._tracking
+    @staticmethod
+    def read(path: Path) -> LedgerFile:
+        """Read the file."""
+        found = LedgerFile()
+        for line in path.read_bytes().splitlines():
+            found._add(line)
+        return found
 
-    def last(self, destination: str, study: str) -> Sent | None:
-        """Return the newest report of a study that was sent to a destination."""
-        return self._sent.get((destination, study))
-
-    def studies(self, destination: str) -> set[str]:
-        """Return the studies of which a report was sent to a destination."""
-        return {study for where, study in self._sent if where == destination}
-
-    def add_tracking(self, tracked: Mapping[str, Tracking]) -> None:
-        """Keep the tracking of lesions; what is known already is not written again."""
-        new = {lesion: t for lesion, t in sorted(tracked.items()) if self._tracking.get(lesion) != t}
-        self._add({"lesion": lesion, "uid": t.uid, "number": t.number} for lesion, t in new.items())
-        self._tracking.update(new)
-
-    def add_sent(self, sent: Sent) -> None:
-        """Keep what was sent."""
-        self._add([asdict(sent)])
-        self._sent[sent.destination, sent.study] = sent
-
-    def _read(self, line: bytes) -> None:
+    def _add(self, line: bytes) -> None:
         try:
             entry = json.loads(line)
             if "lesion" in entry:
-                self._tracking[entry["lesion"]] = Tracking(str(entry["uid"]), int(entry["number"]))
+                self.tracking[entry["lesion"]] = str(entry["uid"]), int(entry["number"])
             else:
-                sent = Sent(**entry)
-                self._sent[sent.destination, sent.study] = sent
-        except (ValueError, TypeError, KeyError):
+                self.sent.append(SentReport(number=0, sent_at=entry.pop("at"), **entry))
+        except (ValueError, TypeError, KeyError, AttributeError):
             self.damaged_lines += 1
-
-    def _add(self, entries: Iterable[Mapping[str, object]]) -> None:
-        lines = [json.dumps(entry) + "\n" for entry in entries]
-        if not lines:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # the rest of a line that a kill cut
-                    file.write(b"\n")
-            file.write("".join(lines).encode())
-            file.flush()
-            os.fsync(file.fileno())

@@ -1,8 +1,12 @@
-"""Facts of studies → reports at a destination: what is there is not sent again, what was sent stays."""
+"""Facts of studies → reports at a destination: what is there is not sent again, what was sent stays.
+
+Several may send for one catalogue at once. A sender reads the ledger before it asks the destination what is
+there, and claims the place after the newest report that it knows of: the claim fails where another has sent
+or claimed one since (ADR 20).
+"""
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +14,16 @@ from enum import Enum
 
 from pydicom import Dataset
 
+from lesiongraph.lesion import SentReport
 from lesiongraph.mining.write_back.destination import Destination, NotStoredError
 from lesiongraph.mining.write_back.document import build_report
 from lesiongraph.mining.write_back.facts import StudyFacts, Tracking
 from lesiongraph.mining.write_back.identity import report_uid, series_uid
-from lesiongraph.mining.write_back.ledger import Ledger, Sent
+from lesiongraph.mining.write_back.ledger import Ledger
 from lesiongraph.mining.write_back.own import FormerReport, next_number, read_former
 
 ATTEMPTS, PAUSE_S = 4, 0.5  # ours: how often, and at which growing distance, a stored report is looked for
+CLAIMS = 3  # ours: how often another sender may be faster, before a study is left to it
 
 
 class Outcome(Enum):
@@ -27,6 +33,7 @@ class Outcome(Enum):
     REPLACED = "reports stored that follow an earlier one"
     THERE = "reports already there"
     GONE = "reports sent before and gone from the destination since (left so)"
+    LEFT = "studies left to another that is sending their report"
     NOT_MADE = "reports that could not be written"
     NO_IMAGE = "studies without their images at the destination"
     REFUSED = "reports that the destination refused"
@@ -61,6 +68,7 @@ class Sender:
         self._record, self._again = record, again
         self._former: dict[str, list[FormerReport]] = {}
         self._next_number: dict[str, int] = {}
+        ledger.begin(destination.name)  # before the destination is asked anything
 
     def known_tracking(self, original_study: str) -> Mapping[str, Tracking]:
         """Return the tracking that the destination's reports of a study state.
@@ -88,41 +96,102 @@ class Sender:
         LesionGraphError
             If the destination gives no usable answer.
         """
-        former = self._reports(facts.study_instance_uid)
+        for _ in range(CLAIMS):
+            last = self._settled(study, facts.study_instance_uid)
+            if last is not None and last.is_claim:
+                break
+            former = self._reports(facts.study_instance_uid)
+            done = self._said_before(study, facts, former) or self._gone(former, last)
+            done = done or self._send(study, facts, former)
+            if done is not None:
+                return done
+            self._ledger.look_again(self._destination.name, study)
+            self._former.pop(facts.study_instance_uid, None)
+        last = self._ledger.look_again(self._destination.name, study)
+        return Sending(Outcome.LEFT, f"claimed by {last.sent_by} at {last.sent_at}" if last else "")
+
+    def _settled(self, study: str, original_study: str) -> SentReport | None:
+        """Return the newest report in the ledger; of an abandoned claim the destination is asked first.
+
+        A claim that is returned is another sender's, at work. A dry run looks at no claims.
+        """
+        last = self._ledger.newest(self._destination.name, study)
+        if last is None or not last.is_claim:
+            return last
+        if not self._record:
+            return None
+        last = self._ledger.look_again(self._destination.name, study)
+        self._former.pop(original_study, None)
+        if last is None or not last.is_claim or not self._ledger.is_abandoned(last):
+            return last
+        if self._holds(original_study, last.sop_instance_uid, ATTEMPTS):
+            self._ledger.confirm(last)
+        else:
+            self._ledger.withdraw(last)
+        return self._ledger.newest(self._destination.name, study)
+
+    def _said_before(self, study: str, facts: StudyFacts, former: Sequence[FormerReport]) -> Sending | None:
         newest = former[-1] if former else None
-        last = self._ledger.last(self._destination.name, study)
-        if newest is not None and newest.sop_instance_uid == report_uid(
+        if newest is None or newest.sop_instance_uid != report_uid(
             facts.study_instance_uid, facts.digest, newest.predecessor
         ):
-            self._note(study, facts, newest.sop_instance_uid, newest.predecessor)
-            return Sending(Outcome.THERE, lesions=len(facts.lesions))
-        held = {report.sop_instance_uid for report in former}
-        if last is not None and last.sop_instance_uid not in held and not self._again:
-            return Sending(Outcome.GONE, f"{last.sop_instance_uid} was sent on {last.at[:10]}")
-        return self._store(study, facts, former)
+            return None
+        if self._record:
+            self._ledger.note(self._entry(study, facts, newest.sop_instance_uid, newest.predecessor))
+        return Sending(Outcome.THERE, lesions=len(facts.lesions))
 
-    def _store(self, study: str, facts: StudyFacts, former: Sequence[FormerReport]) -> Sending:
+    def _gone(self, former: Sequence[FormerReport], last: SentReport | None) -> Sending | None:
+        if last is None or self._again:
+            return None
+        if last.sop_instance_uid in {report.sop_instance_uid for report in former}:
+            return None
+        return Sending(Outcome.GONE, f"{last.sop_instance_uid} was sent on {last.sent_at[:10]}")
+
+    def _send(self, study: str, facts: StudyFacts, former: Sequence[FormerReport]) -> Sending | None:
+        """Write, claim, store; None where another sender claimed first."""
+        made = self._written(facts, former)
+        if isinstance(made, Sending):
+            return made
+        predecessor = former[-1].sop_instance_uid if former else ""
+        claim: SentReport | None = None
+        if self._record:
+            claim = self._ledger.claim(self._entry(study, facts, str(made.SOPInstanceUID), predecessor))
+            if claim is None:
+                return None
+        why = self._store(facts.study_instance_uid, made)
+        if claim is not None:
+            (self._ledger.withdraw if why else self._ledger.confirm)(claim)
+        if why:
+            return Sending(Outcome.REFUSED, why)
+        return Sending(Outcome.REPLACED if former else Outcome.STORED, lesions=len(facts.lesions))
+
+    def _written(self, facts: StudyFacts, former: Sequence[FormerReport]) -> Dataset | Sending:
         headers = self._headers(facts)
         images = {lesion.sop_instance_uid for lesion in facts.lesions}
         if absent := images - headers.keys():
             # counted, not named: a de-identified workspace must not learn an original UID from its run report
             return Sending(Outcome.NO_IMAGE, f"{len(absent)} of {len(images)} key slices are not there")
         try:
-            report = build_report(facts, headers, former, self._next_number[facts.study_instance_uid])
+            return build_report(facts, headers, former, self._next_number[facts.study_instance_uid])
         except (ValueError, TypeError, AttributeError, KeyError) as cause:
             # what it says may name a patient or an original UID, which a run report must not hold
             return Sending(Outcome.NOT_MADE, f"{type(cause).__name__} while it was written")
-        uid, why = str(report.SOPInstanceUID), ""
+
+    def _store(self, original_study: str, report: Dataset) -> str:
+        """Store a report; return why it is not there, "" where it is.
+
+        Where no answer comes, the error passes and the claim stays: the next push asks what became of it.
+        """
+        why = ""
         try:
             self._destination.store(report)
         except NotStoredError as refused:
             why = refused.why
         # Neither answer is taken on trust: Orthanc says "stored" of what a filter of its own dropped, and a
         # service may refuse what it took a moment ago, when the answer got lost and we asked again.
-        if not self._holds(facts.study_instance_uid, uid, attempts=1 if why else ATTEMPTS):
-            return Sending(Outcome.REFUSED, why or "the answer said stored, and it is not there")
-        self._note(study, facts, uid, former[-1].sop_instance_uid if former else "")
-        return Sending(Outcome.REPLACED if former else Outcome.STORED, lesions=len(facts.lesions))
+        if self._holds(original_study, str(report.SOPInstanceUID), attempts=1 if why else ATTEMPTS):
+            return ""
+        return why or "the answer said stored, and it is not there"
 
     def _holds(self, original_study: str, sop_instance_uid: str, attempts: int) -> bool:
         """Whether the destination holds a report; a service may take a moment to list what it stored."""
@@ -148,11 +217,6 @@ class Sender:
         }
         return {image: header for image, header in found.items() if header is not None}
 
-    def _note(self, study: str, facts: StudyFacts, sop_instance_uid: str, predecessor: str) -> None:
-        last = self._ledger.last(self._destination.name, study)
-        if not self._record or (last is not None and last.sop_instance_uid == sop_instance_uid):
-            return
-        at = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        self._ledger.add_sent(
-            Sent(self._destination.name, study, sop_instance_uid, facts.digest, predecessor, at)
-        )
+    def _entry(self, study: str, facts: StudyFacts, sop_instance_uid: str, predecessor: str) -> SentReport:
+        """Return what the ledger is told; it gives the number, the sender and the time."""
+        return SentReport(self._destination.name, study, 0, sop_instance_uid, facts.digest, predecessor)
