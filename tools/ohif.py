@@ -17,7 +17,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.phantom import write_phantom
+from lesiongraph.workspace import Workspace
+from ohif_page import browser, open_study
 from orthanc import Orthanc
 from orthanc import missing as orthanc_missing
 from pacs_demo import SEED, run
@@ -155,9 +158,6 @@ def wait(viewer: Viewer) -> None:
 
 def first_study(workspace: Path) -> str:
     """Return the first study of a patient whose lesions have stated types."""
-    from lesiongraph.pipeline.catalogue import read_catalogue
-    from lesiongraph.workspace import Workspace
-
     lesions = read_catalogue(Workspace(workspace)).lesions
     typed = lesions[lesions.type != ""].sort_values(["patient_id", "study_date"])
     return str(typed.study_instance_uid.iloc[0])
@@ -165,8 +165,6 @@ def first_study(workspace: Path) -> str:
 
 def draw(viewer: Viewer, study: str, picture: Path) -> None:
     """Write what a reader sees of our report of a study."""
-    from ohif_page import browser, open_study
-
     with browser() as chromium:
         page = open_study(chromium, viewer, study)
         page.open_report()

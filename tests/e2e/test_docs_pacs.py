@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +18,7 @@ from lesiongraph.lesion import KEPT
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.phantom import write_phantom
 from lesiongraph.workspace import Workspace
-from orthanc import Orthanc, missing
+from orthanc import Orthanc
 
 PAGE = Path(__file__).parents[2] / "docs" / "pacs.md"
 VERBS = {"mine", "locate", "embed", "match", "report", "decide", "push"}
@@ -33,14 +32,12 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pacs(tmp_path_factory) -> Iterator[Orthanc]:
-    if missing():
-        pytest.skip(missing())
+def pacs(orthanc: Orthanc, tmp_path_factory) -> Orthanc:
+    """An Orthanc that holds a phantom hospital."""
     hospital = tmp_path_factory.mktemp("hospital")
     write_phantom(hospital, 3, 7, rows=128)
-    with Orthanc(tmp_path_factory.mktemp("orthanc")) as server:
-        server.upload_folder(hospital / "dicom")
-        yield server
+    orthanc.upload_folder(hospital / "dicom")
+    return orthanc
 
 
 def test_the_page_walks_through_every_step() -> None:

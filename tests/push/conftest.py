@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from made_once import made_once
 
 from lesiongraph.pipeline.phantom import write_phantom
 from lesiongraph.workspace import Workspace
+from orthanc import Orthanc, missing
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +62,13 @@ def dry(workspace: Workspace, tmp_path: Path) -> list[Path]:
 
     push_to_pacs(workspace, None, dry_run=tmp_path / "reports")
     return sorted((tmp_path / "reports").iterdir())
+
+
+@pytest.fixture
+def pacs(tmp_path: Path, two_visits: Path) -> Iterator[Orthanc]:
+    """An Orthanc that holds the hospital."""
+    if missing():
+        pytest.skip(missing())
+    with Orthanc(tmp_path / "orthanc") as server:
+        server.upload_folder(two_visits)
+        yield server

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from pydicom import Dataset
 
 from lesiongraph.pipeline.embed import embed
 from lesiongraph.pipeline.locate import locate
@@ -37,3 +38,20 @@ def ledger_of(workspace: Workspace) -> ReportLedger:
     """Return the ledger of pushes, as a stranger sees it."""
     with workspace.lock(), stored_catalogue(workspace) as catalogue:
         return ReportLedger(catalogue.store, "a stranger", 600.0)
+
+
+def follow(document: Dataset, former: Dataset) -> None:
+    """Name, in place, the document's predecessor as OHIF 3.13 does: without its class."""
+    sop, series, study = Dataset(), Dataset(), Dataset()
+    sop.ReferencedSOPInstanceUID = former.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = former.SeriesInstanceUID, [sop]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = former.StudyInstanceUID, [series]
+    document.PredecessorDocumentsSequence = [study]
+
+
+def predecessor_of(document: Dataset) -> str:
+    """Return the UID of the one document that this one follows, "" where it follows none."""
+    if "PredecessorDocumentsSequence" not in document:
+        return ""
+    (reference,) = document.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    return str(reference.ReferencedSOPInstanceUID)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from growing_hospital import ledger_of
 from pydicom import Dataset, dcmread
 
 import ohif
@@ -21,8 +22,7 @@ from lesiongraph.mining.write_back.document import SERIES_DESCRIPTION
 from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.mine import mine
 from lesiongraph.pipeline.push import push_to_pacs
-from lesiongraph.pipeline.push_ledger import LEASE_S, open_ledger
-from lesiongraph.workspace import RunReport, Workspace
+from lesiongraph.workspace import Workspace
 from orthanc import Orthanc, missing
 
 PATHS = ["source_path", "image"]
@@ -90,9 +90,7 @@ def test_it_finds_every_lesion_in_our_report(seen: Seen) -> None:
     assert sorted(one["image"] for one in report["lesions"]) == sorted(seen.lesions.sop_instance_uid)
     names = {one["tracking"] for one in report["lesions"]}
     assert all(name.startswith("Cornerstone3DTools@^0.1.0:Bidirectional:Lesion ") for name in names)
-    tracked = {
-        uid for uid, _ in open_ledger(seen.workspace, None, LEASE_S, RunReport("push")).tracking().values()
-    }
+    tracked = {uid for uid, _ in ledger_of(seen.workspace).tracking().values()}
     assert {one["uid"] for one in report["lesions"]} <= tracked
     assert seen.errors == []
 

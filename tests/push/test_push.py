@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from growing_hospital import THIRD, groups_of, ledger_of, work
+from growing_hospital import THIRD, follow, groups_of, ledger_of, predecessor_of, work
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from small_hospital import write_study
@@ -36,16 +35,6 @@ STORED, FOLLOWED, THERE = (
 GONE = "reports sent before and gone from the destination since (left so)"
 OHIF_REPORT = Path(__file__).parents[1] / "mining" / "dialects" / "ohif" / "ohif.dcm"
 REFUSES = "function ReceivedInstanceFilter(dicom, origin, info) return dicom.Modality ~= 'SR' end"
-
-
-@pytest.fixture
-def pacs(tmp_path: Path, two_visits: Path) -> Iterator[Orthanc]:
-    """An Orthanc that holds the hospital."""
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path / "orthanc") as server:
-        server.upload_folder(two_visits)
-        yield server
 
 
 def to(workspace: Workspace, server: Orthanc, **options: object) -> RunReport:
@@ -179,8 +168,7 @@ def test_what_changed_follows_the_former_which_stays(pacs: Orthanc, workspace: W
     assert counts(report) == {STORED: 0, FOLLOWED: 3, THERE: 0, "failures": 0}
     for study, (old, new) in ours(pacs, workspace).items():
         assert old.SOPInstanceUID == first[study]
-        (reference,) = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
-        assert reference.ReferencedSOPInstanceUID == first[study]
+        assert predecessor_of(new) == first[study]
         assert new.SeriesInstanceUID == old.SeriesInstanceUID
         assert (old.InstanceNumber, new.InstanceNumber) == (1, 2)
     apart = tracked(pacs, workspace)
@@ -203,24 +191,15 @@ def test_what_a_reader_saved_into_our_series_is_not_replaced(
     saved = dcmread(OHIF_REPORT)
     saved.StudyInstanceUID, saved.SeriesInstanceUID = study, report.SeriesInstanceUID
     saved.PatientID, saved.InstanceNumber, saved.SOPInstanceUID = report.PatientID, 2, generate_uid()
-    saved.PredecessorDocumentsSequence = [predecessor(report)]
+    follow(saved, report)
     saved.save_as(tmp_path / "saved.dcm")
     pacs.upload(tmp_path / "saved.dcm")
     assert counts(to(workspace, pacs)) == {STORED: 0, FOLLOWED: 0, THERE: 3, "failures": 0}
     match(workspace, t1=0.0, t2=0.0)
     assert to(workspace, pacs).counts[FOLLOWED] == 3
     old, new = ours(pacs, workspace)[study]
-    (reference,) = new.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
-    assert reference.ReferencedSOPInstanceUID == old.SOPInstanceUID == report.SOPInstanceUID
+    assert predecessor_of(new) == old.SOPInstanceUID == report.SOPInstanceUID
     assert new.InstanceNumber == 3  # OHIF opens the highest of a series
-
-
-def predecessor(report: Dataset) -> Dataset:
-    sop, series, study = Dataset(), Dataset(), Dataset()
-    sop.ReferencedSOPInstanceUID = report.SOPInstanceUID  # without its class, as OHIF 3.13 writes it
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = report.SeriesInstanceUID, [sop]
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = report.StudyInstanceUID, [series]
-    return study
 
 
 def test_a_report_that_is_refused_is_told_and_sent_next_time(

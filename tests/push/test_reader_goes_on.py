@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from dicom_files import save
+from growing_hospital import follow
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
@@ -30,11 +31,7 @@ def name(item: Dataset) -> str:
 
 def gone_on_with(report: Dataset, moved: int) -> Dataset:
     """Our report as a viewer saves it again: without what is ours alone, and one mark moved."""
-    sop, series, study = Dataset(), Dataset(), Dataset()
-    sop.ReferencedSOPInstanceUID = report.SOPInstanceUID
-    series.SeriesInstanceUID, series.ReferencedSOPSequence = report.SeriesInstanceUID, [sop]
-    study.StudyInstanceUID, study.ReferencedSeriesSequence = report.StudyInstanceUID, [series]
-    report.PredecessorDocumentsSequence = [study]
+    follow(report, report)
     report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     for number, group in enumerate(groups(report)):
         group.ContentSequence = [item for item in group.ContentSequence if not is_ours(item)]

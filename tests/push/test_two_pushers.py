@@ -7,11 +7,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from growing_hospital import groups_of
+from growing_hospital import groups_of, predecessor_of
 from pydicom import Dataset
 
 from lesiongraph.mining.pacs.address import PacsAddress
@@ -22,7 +21,7 @@ from lesiongraph.pipeline.match import match
 from lesiongraph.pipeline.move_store import move_store
 from lesiongraph.pipeline.push import push
 from lesiongraph.workspace import Workspace
-from orthanc import Orthanc, missing
+from orthanc import Orthanc
 
 STORED, FOLLOWED, THERE, LEFT = (
     "reports stored",
@@ -31,16 +30,6 @@ STORED, FOLLOWED, THERE, LEFT = (
     "studies left to another that is sending their report",
 )
 KILLED = 9
-
-
-@pytest.fixture
-def pacs(tmp_path: Path, two_visits: Path) -> Iterator[Orthanc]:
-    """An Orthanc that holds the hospital."""
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path / "orthanc") as server:
-        server.upload_folder(two_visits)
-        yield server
 
 
 @pytest.fixture
@@ -102,17 +91,10 @@ def predecessors(server: Orthanc, workspace: Workspace) -> dict[str, list[tuple[
         for study in groups_of(workspace).study.unique():
             documents = connection.series_metadata(study, series_uid(study))
             found[study] = [
-                (str(d.SOPInstanceUID), _predecessor(d))
+                (str(d.SOPInstanceUID), predecessor_of(d))
                 for d in sorted(documents, key=lambda d: d.InstanceNumber)
             ]
     return found
-
-
-def _predecessor(report: Dataset) -> str:
-    if "PredecessorDocumentsSequence" not in report:
-        return ""
-    (reference,) = report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
-    return str(reference.ReferencedSOPInstanceUID)
 
 
 def test_two_at_once_send_each_report_once(pacs: Orthanc, machines: tuple[Workspace, Workspace]) -> None:

@@ -13,7 +13,7 @@ from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.dicom_series import ImageSeries
 from lesiongraph.mining.dicom_values import short_hash
 from lesiongraph.mining.marks import FoundMark, ImageRef, Landmark, RejectedMark, SourceObject
-from lesiongraph.mining.own_reports import OWN_REPORT
+from lesiongraph.mining.own_reports import flag_as_ours
 
 Row = dict[str, object]
 SPACING_UNKNOWN = rules.NO_SPACING.reason
@@ -49,7 +49,7 @@ def lesion_rows(marks: Sequence[FoundMark | RejectedMark], origin: SourceObject)
         }
         row |= _found(mark, origin) if isinstance(mark, FoundMark) else _rejected(mark)
         if mark.own is not None:
-            row["flags"] = ";".join(filter(None, [str(row["flags"]), OWN_REPORT]))
+            flag_as_ours(row)
         rows.append(row)
     return rows
 

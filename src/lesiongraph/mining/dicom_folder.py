@@ -95,7 +95,8 @@ def _read_object(
     gathered.rows += rows
     gathered.by_object[origin.key] = rows
     gathered.repeated += [(row, mark.own) for row, mark in zip(rows, marks, strict=True) if mark.own]
-    gathered.successors += [(row, earlier) for row, mark in zip(rows, marks, strict=True) if not mark.own]
+    if earlier:
+        gathered.successors += [(row, earlier) for row, mark in zip(rows, marks, strict=True) if not mark.own]
     gathered.landmarks += [(landmark, origin.path) for landmark in landmarks]
     gathered.counts.update(counts)
     if not rows:

@@ -74,10 +74,9 @@ def take_original_ids(
         SOP Instance UID of an object → its rows.
     """
     for row, own in repeated:
-        for other in by_object.get(own.original_uid, ()):
-            if other["sop_instance_uid"] == row["sop_instance_uid"] and _same_lines(row, other):
-                row["lesion_id"] = other["lesion_id"]
-                break
+        original = _with_same_lines(row, by_object.get(own.original_uid, ()), SAME_LINE_PX)
+        if original is not None:
+            row["lesion_id"] = original["lesion_id"]
 
 
 def take_repeated_ids(
@@ -97,13 +96,23 @@ def take_repeated_ids(
     """
     for row, predecessors in successors:
         former = (other for uid in predecessors for other in by_object.get(uid, ()))
-        for other in (one for one in former if OWN_REPORT in str(one["flags"])):
-            if other["sop_instance_uid"] == row["sop_instance_uid"] and _same_lines(row, other, GONE_ON_PX):
-                row["lesion_id"] = other["lesion_id"]
-                row["flags"] = ";".join(filter(None, [str(row["flags"]), OWN_REPORT]))
-                break
+        ours = _with_same_lines(row, (one for one in former if OWN_REPORT in str(one["flags"])), GONE_ON_PX)
+        if ours is not None:
+            row["lesion_id"] = ours["lesion_id"]
+            flag_as_ours(row)
 
 
-def _same_lines(row: Row, other: Row, apart_px: float = SAME_LINE_PX) -> bool:
+def flag_as_ours(row: Row) -> None:
+    """Say, in place, that a row was read from a report of ours, or repeats one of its marks."""
+    row["flags"] = ";".join(filter(None, [str(row["flags"]), OWN_REPORT]))
+
+
+def _with_same_lines(row: Row, others: Iterable[Row], apart_px: float) -> Row | None:
+    """Return the first of the other rows on the same image with the same two lines."""
+    on_image = (other for other in others if other["sop_instance_uid"] == row["sop_instance_uid"])
+    return next((other for other in on_image if _same_lines(row, other, apart_px)), None)
+
+
+def _same_lines(row: Row, other: Row, apart_px: float) -> bool:
     here, there = (np.array([one[name] for name in _AXES], float) for one in (row, other))
     return bool((np.abs(here - there) <= apart_px).all())

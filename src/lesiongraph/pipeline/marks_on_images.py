@@ -26,10 +26,8 @@ def check_on_images(found: MiningResult, former: MiningResult, progress: Progres
     todo = lesions[(lesions.status == KEPT) & (lesions.slice_index >= 0)]
     series_rows = found.series.set_index("series_instance_uid", drop=False)
     slices_of = dict(tuple(found.slices.groupby("series_instance_uid")))
-    burned_in = {
-        *series_burned_in(former.series),
-        *series_burned_in(found.series),
-    }  # what an earlier run saw stays
+    # what an earlier run saw stays
+    burned_in = {*series_burned_in(former.series), *series_burned_in(found.series)}
     done = 0
     for series_uid, marks in todo.groupby("series_instance_uid"):
         for index, verdict in _verdicts(marks, checked, series_rows.loc[series_uid], slices_of[series_uid]):

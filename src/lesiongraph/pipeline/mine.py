@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -63,11 +64,13 @@ def mine(
             for address in addresses
         ]  # fmt: skip
         given = [*(str(path.absolute()) for path in paths), *map(str, addresses)]
-        read = _Reading(workspace, roi_pattern, progress)
-        found = read(paths, [group for source in mirrors for group in source.groups()] if mirrors else None)
+        read = partial(mine_sources, roi_pattern=roi_pattern, progress=progress)
+        groups = [group for source in mirrors for group in source.groups()] if mirrors else None
+        found = read(paths, mirrored=groups)
         apart = [source for source in known if source not in given]
         if apart and _report_and_image_came_apart(found, former):
-            found = read.with_others(apart)
+            more_paths, more_groups = _mined_before(workspace, apart)
+            found = read([*paths, *more_paths], mirrored=[*(groups or []), *more_groups])
             report.notes.append(
                 f"{len(apart)} sources mined before were read again: reports and their images had come apart"
             )
@@ -80,24 +83,12 @@ def mine(
     return report
 
 
-class _Reading:
-    """Reads sources, and remembers which, so that others can be read together with them."""
-
-    def __init__(self, workspace: Workspace, roi_pattern: str | None, progress: Progress) -> None:
-        self._workspace, self._roi_pattern, self._progress = workspace, roi_pattern, progress
-        self._paths: list[Path] = []
-        self._groups: list[list[MirroredStudy]] | None = None
-
-    def __call__(self, paths: list[Path], groups: list[list[MirroredStudy]] | None) -> MiningResult:
-        """Read paths, and studies of mirrors (those of a patient together); None: no mirror is a source."""
-        self._paths, self._groups = paths, groups
-        return mine_sources(paths, mirrored=groups, roi_pattern=self._roi_pattern, progress=self._progress)
-
-    def with_others(self, sources: Sequence[str]) -> MiningResult:
-        """Read what was read before and further sources, of a PACS what its mirror holds."""
-        paths, addresses = _sorted_out(sources)
-        mirrored = [group for address in addresses for group in whole_mirror(self._workspace, address)]
-        return self([*self._paths, *paths], [*(self._groups or []), *mirrored])
+def _mined_before(
+    workspace: Workspace, sources: Sequence[str]
+) -> tuple[list[Path], list[list[MirroredStudy]]]:
+    """Return the paths among sources, and of each PACS all that its mirror holds."""
+    paths, addresses = _sorted_out(sources)
+    return paths, [group for address in addresses for group in whole_mirror(workspace, address)]
 
 
 def _sorted_out(sources: Sequence[Path | str]) -> tuple[list[Path], list[PacsAddress]]:

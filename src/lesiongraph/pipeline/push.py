@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -157,7 +156,7 @@ def push(
         try:
             stated = _stated_tracking(lesions, sender, originals, progress)
             tracking = tracking_of(lesions, stated, ledger, originals, keep=not dry_run)
-            writer = _FactsWriter(tracking, originals, algorithm_of(workspace))
+            writer = _FactsWriter(tracking, originals, OriginalReader(originals), algorithm_of(workspace))
             _send_all(lesions, writer, sender, report, progress)
             _tell_what_stays(ledger.studies(destination.name) - set(lesions.study_instance_uid), report)
         finally:
@@ -200,14 +199,11 @@ class _FactsWriter:
 
     tracking: Mapping[str, Tracking]
     originals: Originals
+    reader: OriginalReader
     algorithm: Algorithm
 
-    @cached_property
-    def _reader(self) -> OriginalReader:
-        return OriginalReader(self.originals)
-
     def __call__(self, study: str, lesions: pd.DataFrame) -> StudyFacts:
-        reported = reported_lesions(lesions, self.tracking, self._reader, self.originals)
+        reported = reported_lesions(lesions, self.tracking, self.reader, self.originals)
         return StudyFacts(self.originals.uid(study), tuple(reported), self.algorithm)
 
 

@@ -15,8 +15,9 @@ from lesiongraph.workspace import RunReport, Workspace
 
 LEDGER = Path("write_back") / "ledger.jsonl"  # of an earlier version; read once into the catalogue's database
 TAKEN_OVER = ".taken-over"
-LEASE_S = 600.0  # ours: a claim of another machine that died is left alone for so long, or twice as long as
-# the settings let a store take, retries included
+# ours: a claim of another machine that died is left alone for so long, or twice as long as the settings let a
+# store take, retries included
+LEASE_S = 600.0
 
 
 def open_ledger(workspace: Workspace, store: str | None, lease_s: float, report: RunReport) -> ReportLedger:

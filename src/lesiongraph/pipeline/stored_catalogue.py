@@ -90,9 +90,11 @@ def _address(workspace: Workspace, asked: str | None) -> StoreAddress:
 def _has_left(address: StoreAddress) -> bool:
     """Whether the catalogue is no longer there: whether it came to another address, its `store_id` tells."""
     store = CatalogueStore(address)
+    if not store.exists:
+        return True
     try:
-        with store.read() if store.exists else contextlib.nullcontext():
-            return not store.exists
+        with store.read():
+            return False
     except StoreMovedError:
         return True
 

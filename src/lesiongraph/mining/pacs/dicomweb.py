@@ -8,6 +8,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import pydicom
@@ -155,9 +156,10 @@ class DicomwebConnection:
             offset = len(seen)
             page = self._ask(
                 f"a search for {what}",
-                lambda offset=offset, limit=size + offset * from_start: search(  # type: ignore[misc]
+                partial(
+                    search,
                     *where,
-                    limit=limit,
+                    limit=offset + size if from_start else size,
                     offset=offset,
                     fields=list(fields) or None,
                     search_filters=dict(match),

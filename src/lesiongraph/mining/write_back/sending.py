@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from pydicom import Dataset
 
@@ -48,6 +49,13 @@ class Sending:
     lesions: int = 0
 
 
+class _OurSeries(NamedTuple):
+    """What the destination holds in our series of a study."""
+
+    reports: list[FormerReport]  # ours, the newest last
+    next_number: int  # instance number after all documents there, whoever wrote them
+
+
 class Sender:
     """Sends the reports of a workspace to one destination.
 
@@ -66,8 +74,7 @@ class Sender:
     ) -> None:
         self._destination, self._ledger = destination, ledger
         self._record, self._again = record, again
-        self._former: dict[str, list[FormerReport]] = {}
-        self._next_number: dict[str, int] = {}
+        self._series: dict[str, _OurSeries] = {}
         ledger.begin(destination.name)  # before the destination is asked anything
 
     def known_tracking(self, original_study: str) -> Mapping[str, Tracking]:
@@ -77,7 +84,7 @@ class Sender:
         """
         return {
             lesion: tracking
-            for report in self._reports(original_study)
+            for report in self._our_series(original_study).reports
             for lesion, tracking in report.tracking.items()
         }
 
@@ -100,13 +107,13 @@ class Sender:
             last = self._settled(study, facts.study_instance_uid)
             if last is not None and last.is_claim:
                 break
-            former = self._reports(facts.study_instance_uid)
-            done = self._said_before(study, facts, former) or self._gone(former, last)
-            done = done or self._send(study, facts, former)
+            ours = self._our_series(facts.study_instance_uid)
+            done = self._said_before(study, facts, ours.reports) or self._gone(ours.reports, last)
+            done = done or self._send(study, facts, ours)
             if done is not None:
                 return done
             self._ledger.look_again(self._destination.name, study)
-            self._former.pop(facts.study_instance_uid, None)
+            self._series.pop(facts.study_instance_uid, None)
         last = self._ledger.look_again(self._destination.name, study)
         return Sending(Outcome.LEFT, f"claimed by {last.sent_by} at {last.sent_at}" if last else "")
 
@@ -121,7 +128,7 @@ class Sender:
         if not self._record:
             return None
         last = self._ledger.look_again(self._destination.name, study)
-        self._former.pop(original_study, None)
+        self._series.pop(original_study, None)
         if last is None or not last.is_claim or not self._ledger.is_abandoned(last):
             return last
         if self._holds(original_study, last.sop_instance_uid, ATTEMPTS):
@@ -147,12 +154,12 @@ class Sender:
             return None
         return Sending(Outcome.GONE, f"{last.sop_instance_uid} was sent on {last.sent_at[:10]}")
 
-    def _send(self, study: str, facts: StudyFacts, former: Sequence[FormerReport]) -> Sending | None:
+    def _send(self, study: str, facts: StudyFacts, ours: _OurSeries) -> Sending | None:
         """Write, claim, store; None where another sender claimed first."""
-        made = self._written(facts, former)
+        made = self._written(facts, ours)
         if isinstance(made, Sending):
             return made
-        predecessor = former[-1].sop_instance_uid if former else ""
+        predecessor = ours.reports[-1].sop_instance_uid if ours.reports else ""
         claim: SentReport | None = None
         if self._record:
             claim = self._ledger.claim(self._entry(study, facts, str(made.SOPInstanceUID), predecessor))
@@ -163,16 +170,16 @@ class Sender:
             (self._ledger.withdraw if why else self._ledger.confirm)(claim)
         if why:
             return Sending(Outcome.REFUSED, why)
-        return Sending(Outcome.REPLACED if former else Outcome.STORED, lesions=len(facts.lesions))
+        return Sending(Outcome.REPLACED if ours.reports else Outcome.STORED, lesions=len(facts.lesions))
 
-    def _written(self, facts: StudyFacts, former: Sequence[FormerReport]) -> Dataset | Sending:
+    def _written(self, facts: StudyFacts, ours: _OurSeries) -> Dataset | Sending:
         headers = self._headers(facts)
         images = {lesion.sop_instance_uid for lesion in facts.lesions}
         if absent := images - headers.keys():
             # counted, not named: a de-identified workspace must not learn an original UID from its run report
             return Sending(Outcome.NO_IMAGE, f"{len(absent)} of {len(images)} key slices are not there")
         try:
-            return build_report(facts, headers, former, self._next_number[facts.study_instance_uid])
+            return build_report(facts, headers, ours.reports, ours.next_number)
         except (ValueError, TypeError, AttributeError, KeyError) as cause:
             # what it says may name a patient or an original UID, which a run report must not hold
             return Sending(Outcome.NOT_MADE, f"{type(cause).__name__} while it was written")
@@ -197,17 +204,17 @@ class Sender:
         """Whether the destination holds a report; a service may take a moment to list what it stored."""
         for attempt in range(attempts):
             time.sleep(PAUSE_S * attempt)
-            self._former.pop(original_study, None)
-            if sop_instance_uid in {report.sop_instance_uid for report in self._reports(original_study)}:
+            self._series.pop(original_study, None)
+            held = self._our_series(original_study).reports
+            if sop_instance_uid in {report.sop_instance_uid for report in held}:
                 return True
         return False
 
-    def _reports(self, original_study: str) -> list[FormerReport]:
-        if original_study not in self._former:
+    def _our_series(self, original_study: str) -> _OurSeries:
+        if original_study not in self._series:
             documents = self._destination.documents(original_study, series_uid(original_study))
-            self._next_number[original_study] = next_number(documents)
-            self._former[original_study] = read_former(documents)
-        return self._former[original_study]
+            self._series[original_study] = _OurSeries(read_former(documents), next_number(documents))
+        return self._series[original_study]
 
     def _headers(self, facts: StudyFacts) -> dict[str, Dataset]:
         images = {lesion.sop_instance_uid: lesion.series_instance_uid for lesion in facts.lesions}
