@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import shutil
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from dicom_files import ct_slice, uid
+from faulty_proxy import DAMAGES, FaultyProxy, faulty_proxy, slow
 from pydicom import Dataset
 
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
@@ -131,94 +131,17 @@ def test_a_pacs_that_is_not_there() -> None:
 
 # --- answers that go wrong ----------------------------------------------------------------------------
 
-Breaker = Callable[[int, int, dict[str, str], bytes], tuple[int, dict[str, str], bytes, int]]
-
 
 @pytest.fixture
-def broken(orthanc: Orthanc) -> Iterator[Callable[..., str]]:
-    """Put a proxy before Orthanc that passes every answer through `breaker(number, status, headers, body)`.
-
-    It returns status, headers, body and how many bytes of it are sent before the connection is cut.
-    """
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(breaker: Breaker, tls: ssl.SSLContext | None = None) -> str:
-        count = iter(range(10**6))
-
-        class Proxy(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                upstream = http.client.HTTPConnection("localhost", orthanc.http_port)
-                upstream.request("GET", self.path, headers={"Accept": self.headers["Accept"]})
-                answer = upstream.getresponse()
-                kind = {"Content-Type": answer.getheader("Content-Type", "")}
-                status, headers, body, sent = breaker(next(count), answer.status, kind, answer.read())
-                upstream.close()
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[:sent])
-                self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-        if tls is not None:
-            # the handshake comes in the thread of its request: a client that gives up must not end the server
-            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-            server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        scheme = "http" if tls is None else "https"
-        return f"dicomweb+{scheme}://localhost:{server.server_port}/dicom-web"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def server_error(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes, int]:
-    return 500, {}, b"", 0
-
-
-def too_many(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes, int]:
-    return 429, {"Retry-After": "0"}, b"", 0
-
-
-def cut_connection(
-    status: int, headers: dict[str, str], body: bytes
-) -> tuple[int, dict[str, str], bytes, int]:
-    return status, headers, body, len(body) // 2
-
-
-def cut_multipart(
-    status: int, headers: dict[str, str], body: bytes
-) -> tuple[int, dict[str, str], bytes, int]:
-    return status, headers, body[: len(body) // 2], len(body)
-
-
-def no_dicom_inside(
-    status: int, headers: dict[str, str], body: bytes
-) -> tuple[int, dict[str, str], bytes, int]:
-    return status, headers, body.replace(b"DICM", b"XXXX"), len(body)
-
-
-def cut_value(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes, int]:
-    """The multipart is whole, the object in it is not: the end of its pixels is missing."""
-    end = body.rindex(b"\r\n--")
-    return status, headers, body[: end - 500] + body[end:], len(body)
-
-
-DAMAGES = [server_error, too_many, cut_connection, cut_multipart, no_dicom_inside, cut_value]
+def proxy(orthanc: Orthanc) -> Iterator[FaultyProxy]:
+    with faulty_proxy(f"http://localhost:{orthanc.http_port}") as before:
+        yield before
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_answer_is_asked_for_again(broken, slices: list[Dataset], damage) -> None:
-    address = broken(lambda n, *answer: damage(*answer) if n == 0 else (*answer, len(answer[2])))
-    with DicomwebConnection(PacsAddress.parse(address), FAST) as pacs:
+def test_a_damaged_answer_is_asked_for_again(proxy: FaultyProxy, slices: list[Dataset], damage) -> None:
+    proxy.fail("/instances/", damage, times=1)
+    with DicomwebConnection(PacsAddress.parse(proxy.dicomweb), FAST) as pacs:
         whole = pacs.retrieve_instance(STUDY, SERIES, slices[0].SOPInstanceUID)
         assert whole is not None
         assert whole.PixelData == slices[0].PixelData
@@ -226,21 +149,27 @@ def test_a_damaged_answer_is_asked_for_again(broken, slices: list[Dataset], dama
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_an_answer_that_stays_damaged_is_an_error(broken, slices: list[Dataset], damage) -> None:
-    address = broken(lambda _n, *answer: damage(*answer))
-    with DicomwebConnection(PacsAddress.parse(address), FAST) as pacs, pytest.raises(PacsUnreachableError):
+def test_an_answer_that_stays_damaged_is_an_error(proxy: FaultyProxy, slices: list[Dataset], damage) -> None:
+    proxy.fail("/instances/", damage)
+    with (
+        DicomwebConnection(PacsAddress.parse(proxy.dicomweb), FAST) as pacs,
+        pytest.raises(PacsUnreachableError),
+    ):
         pacs.retrieve_instance(STUDY, SERIES, slices[0].SOPInstanceUID)
 
 
-def test_another_object_than_asked_for_is_not_taken(broken, slices: list[Dataset]) -> None:
+def test_another_object_than_asked_for_is_not_taken(proxy: FaultyProxy, slices: list[Dataset]) -> None:
     wanted, other = str(slices[0].SOPInstanceUID), str(slices[1].SOPInstanceUID)
     same_length = other[: len(wanted)].ljust(len(wanted), "0").encode()
-    address = broken(lambda _n, s, h, body: (s, h, body.replace(wanted.encode(), same_length), len(body)))
-    with DicomwebConnection(PacsAddress.parse(address), FAST) as pacs, pytest.raises(PacsUnreachableError):
+    proxy.fail("/instances/", lambda a: a._replace(body=a.body.replace(wanted.encode(), same_length)))
+    with (
+        DicomwebConnection(PacsAddress.parse(proxy.dicomweb), FAST) as pacs,
+        pytest.raises(PacsUnreachableError),
+    ):
         pacs.retrieve_instance(STUDY, SERIES, wanted)
 
 
-def test_tls_by_a_certificate_of_ones_own(broken, slices: list[Dataset], tmp_path) -> None:
+def test_tls_by_a_certificate_of_ones_own(orthanc: Orthanc, slices: list[Dataset], tmp_path) -> None:
     """TLS ends in a proxy, as it does in most hospitals (Debian's Orthanc 1.10 crashes on its own TLS)."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: it makes the certificate")
@@ -256,26 +185,22 @@ def test_tls_by_a_certificate_of_ones_own(broken, slices: list[Dataset], tmp_pat
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    address = PacsAddress.parse(broken(lambda _n, *answer: (*answer, len(answer[2])), context))
-    assert address.secure
-    with DicomwebConnection(address, PacsSettings(ca=certificate)) as pacs:
-        whole = pacs.retrieve_instance(STUDY, SERIES, slices[0].SOPInstanceUID)
-        assert whole is not None
-        assert whole.PixelData == slices[0].PixelData
-    with DicomwebConnection(address, FAST) as pacs, pytest.raises(PacsUnreachableError, match="--ca"):
-        list(pacs.search_studies())
-    assert pacs.traffic.retries == 0
+    with faulty_proxy(f"http://localhost:{orthanc.http_port}", context) as proxy:
+        address = PacsAddress.parse(proxy.dicomweb)
+        assert address.secure
+        with DicomwebConnection(address, PacsSettings(ca=certificate)) as pacs:
+            whole = pacs.retrieve_instance(STUDY, SERIES, slices[0].SOPInstanceUID)
+            assert whole is not None
+            assert whole.PixelData == slices[0].PixelData
+        with DicomwebConnection(address, FAST) as pacs, pytest.raises(PacsUnreachableError, match="--ca"):
+            list(pacs.search_studies())
+        assert pacs.traffic.retries == 0
 
 
-def test_a_slow_answer_times_out(broken, slices: list[Dataset]) -> None:
-    import time
-
-    def slow(number: int, *answer):
-        time.sleep(2.0 if number == 0 else 0.0)
-        return (*answer, len(answer[2]))
-
+def test_a_slow_answer_times_out(proxy: FaultyProxy, slices: list[Dataset]) -> None:
+    proxy.fail("/series", slow(2.0), times=1)
     settings = PacsSettings(retries=1, backoff_s=0.01, timeout_s=0.5)
-    with DicomwebConnection(PacsAddress.parse(broken(slow)), settings) as pacs:
+    with DicomwebConnection(PacsAddress.parse(proxy.dicomweb), settings) as pacs:
         assert len(list(pacs.search_series(STUDY))) == 1
         assert pacs.traffic.retries == 1
 

@@ -65,9 +65,9 @@ def test_headers_of_a_peer_that_indexes_little(filled, monkeypatch):
     pacs = dimse_pacs.DimsePacs(PacsAddress.parse(filled.dimse), PacsSettings(timeout_s=20))
     study = next(iter(pacs.studies(DateWindow(), "CT"))).study
     series = next(one.series for one in pacs.series(study) if one.modality == "CT")
-    found = pacs.headers(study, series)
+    found = [one.dataset for one in pacs.headers(study, series)]
     monkeypatch.setattr(dimse_pacs, "lacks_something", lambda header: True)
-    fetched = pacs.headers(study, series)
+    fetched = [one.dataset for one in pacs.headers(study, series)]
 
     def told(headers):
         return {h.SOPInstanceUID: (list(h.ImagePositionPatient), h.Rows, h.Modality) for h in headers}

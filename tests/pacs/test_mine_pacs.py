@@ -8,7 +8,6 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ import pandas as pd
 import pydicom
 import pytest
 from dicom_files import uid
-from small_hospital import STUDIES, write_hospital, write_study
+from mined_pacs import FAST, OPTIONS, pull, same_rows
+from small_hospital import STUDIES, write_study
 
 from lesiongraph.imaging import PatchStore
 from lesiongraph.lesion import KEPT
@@ -30,40 +30,6 @@ from lesiongraph.pipeline.phantom import write_phantom
 from lesiongraph.recipe import ImagingRecipe
 from lesiongraph.workspace import RunReport, Workspace
 from orthanc import Orthanc, missing
-
-PATIENTS = ("SMALL-1", "SMALL-5")  # one study, and two
-FAST = PacsSettings(retries=1, backoff_s=0.01, timeout_s=10)
-OPTIONS = PacsOptions(FAST, step_mm=60.0)
-PATHS = ["source_path", "image"]
-
-
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory) -> Path:
-    return write_hospital(tmp_path_factory.mktemp("hospital"), PATIENTS)
-
-
-@pytest.fixture
-def pacs(hospital: Path, tmp_path: Path) -> Iterator[Orthanc]:
-    """An Orthanc that holds the hospital, for one test to change."""
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path / "orthanc") as server:
-        server.upload_folder(hospital)
-        yield server
-
-
-def pull(workspace: Path, server: Orthanc, options: PacsOptions = OPTIONS) -> RunReport:
-    return mine(Workspace(workspace), [server.dicomweb], pacs=options)
-
-
-def same_rows(one: Path, other: Path) -> None:
-    a, b = read_catalogue(Workspace(one)), read_catalogue(Workspace(other))
-    pd.testing.assert_frame_equal(a.lesions.drop(columns=PATHS), b.lesions.drop(columns=PATHS))
-    pd.testing.assert_frame_equal(a.series, b.series)
-    pd.testing.assert_frame_equal(a.slices.drop(columns="path"), b.slices.drop(columns="path"))
-    pd.testing.assert_frame_equal(
-        a.landmarks.drop(columns="source_path"), b.landmarks.drop(columns="source_path")
-    )
 
 
 def patches_of(workspace: Path) -> PatchStore:
@@ -109,11 +75,11 @@ def test_a_phantom_hospital_gives_the_rows_and_patches_of_its_folder(
 
 
 def test_an_unchanged_pacs_is_asked_once(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
-    first = pull(tmp_path / "w", pacs)
+    first = pull(tmp_path / "w", pacs.dicomweb)
     assert first.counts["PACS: studies fetched"] == 3
     mine(Workspace(tmp_path / "folder"), [hospital])
     same_rows(tmp_path / "w", tmp_path / "folder")
-    again = pull(tmp_path / "w", pacs)
+    again = pull(tmp_path / "w", pacs.dicomweb)
     assert again.already_done
     assert again.counts["PACS: requests"] == 1
     assert again.counts["PACS: slices fetched"] == 0
@@ -125,23 +91,23 @@ def test_without_a_log_of_changes_a_search_tells_what_is_new(
     from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
 
     monkeypatch.setattr(OrthancChanges, "_page", lambda *_, **__: None)
-    pull(tmp_path / "w", pacs)
-    again = pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
+    again = pull(tmp_path / "w", pacs.dicomweb)
     assert again.already_done
     assert again.counts["PACS: requests"] == 5  # one search a modality
     assert again.counts["PACS: studies unchanged"] == 3
     write_study(tmp_path / "new", "SMALL-9", "20210301")
     pacs.upload_folder(tmp_path / "new")
-    third = pull(tmp_path / "w", pacs)
+    third = pull(tmp_path / "w", pacs.dicomweb)
     assert (third.counts["PACS: studies unchanged"], third.counts["PACS: studies fetched"]) == (3, 1)
     assert "SMALL-9" in set(read_catalogue(Workspace(tmp_path / "w")).lesions.patient_id)
 
 
 def test_what_arrives_later_is_fetched_alone(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     write_study(tmp_path / "new", "SMALL-5", "20210301", shift=1)
     pacs.upload_folder(tmp_path / "new")
-    second = pull(tmp_path / "w", pacs)
+    second = pull(tmp_path / "w", pacs.dicomweb)
     assert second.counts["PACS: studies fetched"] == 1
     assert second.counts["PACS: objects fetched"] == 1
     assert second.counts["PACS: headers fetched"] == 10
@@ -153,20 +119,20 @@ def test_a_window_of_dates(pacs: Orthanc, tmp_path: Path) -> None:
     from datetime import date
 
     window = DateWindow(date(2020, 4, 1), date(2020, 4, 30))
-    pull(tmp_path / "w", pacs, PacsOptions(PacsSettings(window=window), step_mm=60.0))
+    pull(tmp_path / "w", pacs.dicomweb, PacsOptions(PacsSettings(window=window), step_mm=60.0))
     lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
     assert set(lesions.study_date) == {"2020-04-15"}
     write_study(tmp_path / "new", "SMALL-9", "20210301")
     pacs.upload_folder(tmp_path / "new")
-    again = pull(tmp_path / "w", pacs, PacsOptions(PacsSettings(window=window), step_mm=60.0))
+    again = pull(tmp_path / "w", pacs.dicomweb, PacsOptions(PacsSettings(window=window), step_mm=60.0))
     assert again.already_done
-    pull(tmp_path / "w", pacs)  # all dates
+    pull(tmp_path / "w", pacs.dicomweb)  # all dates
     assert len(set(read_catalogue(Workspace(tmp_path / "w")).lesions.study_date)) == 3
 
 
 def test_a_smaller_step_fetches_more_slices(pacs: Orthanc, tmp_path: Path) -> None:
-    pull(tmp_path / "w", pacs, PacsOptions(FAST, step_mm=200.0))
-    finer = pull(tmp_path / "w", pacs, PacsOptions(FAST, step_mm=20.0))
+    pull(tmp_path / "w", pacs.dicomweb, PacsOptions(FAST, step_mm=200.0))
+    finer = pull(tmp_path / "w", pacs.dicomweb, PacsOptions(FAST, step_mm=20.0))
     assert finer.counts["PACS: slices fetched"] > 0
     assert finer.counts["PACS: headers fetched"] == 0
     slices = read_catalogue(Workspace(tmp_path / "w")).slices
@@ -176,7 +142,7 @@ def test_a_smaller_step_fetches_more_slices(pacs: Orthanc, tmp_path: Path) -> No
 def test_a_report_whose_images_are_gone_keeps_its_marks(pacs: Orthanc, tmp_path: Path) -> None:
     for series in pacs.find("Series", Modality="CT", PatientID="SMALL-1"):
         pacs.delete(f"/series/{series}")
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
     gone = lesions[lesions.patient_id == "SMALL-1"]
     assert set(gone.reason) == {"image not found"}
@@ -187,9 +153,9 @@ def test_a_report_whose_images_are_gone_keeps_its_marks(pacs: Orthanc, tmp_path:
 def test_images_that_arrive_after_their_report(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
     for series in pacs.find("Series", Modality="CT", PatientID="SMALL-1"):
         pacs.delete(f"/series/{series}")
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     pacs.upload_folder(hospital / "SMALL-1")
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     mine(Workspace(tmp_path / "folder"), [hospital])
     same_rows(tmp_path / "w", tmp_path / "folder")
 
@@ -207,11 +173,11 @@ def test_a_report_in_one_study_on_images_of_another(tmp_path: Path) -> None:
     with Orthanc(tmp_path / "orthanc") as server:
         for path in sorted((source / STUDIES[0]).glob("ct-*")):
             server.upload(path)
-        first = pull(tmp_path / "w", server)
+        first = pull(tmp_path / "w", server.dicomweb)
         assert first.counts["PACS: slices fetched"] == 0
         for path in [*sorted((source / STUDIES[1]).glob("*")), source / STUDIES[0] / "report.sr"]:
             server.upload(path)
-        pull(tmp_path / "w", server)
+        pull(tmp_path / "w", server.dicomweb)
     mine(Workspace(tmp_path / "folder"), [source])
     same_rows(tmp_path / "w", tmp_path / "folder")
     lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
@@ -238,18 +204,18 @@ def stop_in_the_middle(server: Orthanc, workspace: Path, after: int) -> threadin
 def test_a_pacs_that_stops_in_the_middle(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
     slow = PacsSettings(retries=1, backoff_s=0.01, timeout_s=10, rate=60, parallel=1)
     watcher = stop_in_the_middle(pacs, tmp_path / "w", after=15)
-    report = pull(tmp_path / "w", pacs, PacsOptions(slow, step_mm=60.0))
+    report = pull(tmp_path / "w", pacs.dicomweb, PacsOptions(slow, step_mm=60.0))
     watcher.join()
     (why,) = report.details[INCOMPLETE]
     assert "Stopped after" in why
     assert report.counts["PACS: studies fetched"] in (1, 2)
     assert report.counts["marks kept"] == 4 * report.counts["PACS: studies fetched"]
     pacs.start()
-    second = pull(tmp_path / "w", pacs)
+    second = pull(tmp_path / "w", pacs.dicomweb)
     assert INCOMPLETE not in second.details
     mine(Workspace(tmp_path / "folder"), [hospital])
     same_rows(tmp_path / "w", tmp_path / "folder")
-    fresh = pull(tmp_path / "fresh", pacs)
+    fresh = pull(tmp_path / "fresh", pacs.dicomweb)
     for what in ("slices fetched", "objects fetched"):  # nothing twice
         name = f"PACS: {what}"
         assert report.counts[name] + second.counts[name] == fresh.counts[name]
@@ -273,9 +239,9 @@ def test_the_command_says_where_a_pacs_stopped(pacs: Orthanc, tmp_path: Path, cl
 
 def test_a_killed_run_is_taken_up(pacs: Orthanc, hospital: Path, tmp_path: Path, monkeypatch) -> None:
     """Control-C between two slices: the workspace is whole, and the next run fetches the rest."""
-    from lesiongraph.mining.pacs import sync
+    from lesiongraph.mining.pacs import study_fetcher
 
-    write, left = sync.write_dataset_file, [15]
+    write, left = study_fetcher.write_dataset_file, [15]
 
     def interrupted(path, dataset):
         if left[0] == 0:
@@ -284,10 +250,10 @@ def test_a_killed_run_is_taken_up(pacs: Orthanc, hospital: Path, tmp_path: Path,
         write(path, dataset)
 
     with monkeypatch.context() as broken, contextlib.suppress(KeyboardInterrupt):
-        broken.setattr(sync, "write_dataset_file", interrupted)
-        pull(tmp_path / "w", pacs)
+        broken.setattr(study_fetcher, "write_dataset_file", interrupted)
+        pull(tmp_path / "w", pacs.dicomweb)
     assert left == [0]
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     mine(Workspace(tmp_path / "folder"), [hospital])
     same_rows(tmp_path / "w", tmp_path / "folder")
 
@@ -303,20 +269,20 @@ def test_studies_that_arrive_while_mining_runs(pacs: Orthanc, hospital: Path, tm
     uploader.start()
     rounds = 0
     while uploader.is_alive():
-        pull(tmp_path / "w", pacs)
+        pull(tmp_path / "w", pacs.dicomweb)
         rounds += 1
     uploader.join()
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     assert rounds >= 1
     mine(Workspace(tmp_path / "folder"), [hospital, arriving])
     same_rows(tmp_path / "w", tmp_path / "folder")
-    assert pull(tmp_path / "w", pacs).counts["PACS: requests"] == 1
+    assert pull(tmp_path / "w", pacs.dicomweb).counts["PACS: requests"] == 1
 
 
 def test_the_same_object_stored_twice(pacs: Orthanc, hospital: Path, tmp_path: Path) -> None:
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     pacs.upload_folder(hospital)
-    again = pull(tmp_path / "w", pacs)
+    again = pull(tmp_path / "w", pacs.dicomweb)
     assert again.already_done
     assert again.counts["PACS: slices fetched"] == 0
 
@@ -349,7 +315,7 @@ def test_an_arrival_decides_what_is_written(pacs: Orthanc, tmp_path: Path) -> No
             dataset.PatientID = "X" + short_hash(str(dataset.PatientID))
             return dataset
 
-    pull(tmp_path / "w", pacs, PacsOptions(FAST, Renamed(), 60.0))
+    pull(tmp_path / "w", pacs.dicomweb, PacsOptions(FAST, Renamed(), 60.0))
     lesions = read_catalogue(Workspace(tmp_path / "w")).lesions
     assert (lesions.status == KEPT).sum() == 12
     secrets = [b"SMALL-1", uid("SMALL-1", STUDIES[0]).encode(), *(u.encode() for u in original_uids(pacs))]
@@ -362,7 +328,7 @@ def test_an_arrival_decides_what_is_written(pacs: Orthanc, tmp_path: Path) -> No
 
                 data = gzip.decompress(data)
             assert not any(secret in data for secret in secrets), path
-    again = pull(tmp_path / "w", pacs, PacsOptions(FAST, Renamed(), 60.0))
+    again = pull(tmp_path / "w", pacs.dicomweb, PacsOptions(FAST, Renamed(), 60.0))
     assert again.already_done
 
 
@@ -449,7 +415,7 @@ def test_a_rejected_mark_has_its_slice_too(pacs: Orthanc, tmp_path: Path) -> Non
     changed = tmp_path / "changed.dcm"
     dataset.save_as(changed)
     pacs.upload(changed)
-    pull(tmp_path / "w", pacs)
+    pull(tmp_path / "w", pacs.dicomweb)
     catalogue = read_catalogue(Workspace(tmp_path / "w"))
     marks = catalogue.lesions[catalogue.lesions.patient_id == "SMALL-1"]
     assert set(marks.reason) == {"zero length"}

@@ -1,7 +1,7 @@
-"""An HTTP proxy on loopback before a real PACS, that misbehaves on request and counts what passes.
+"""An HTTP proxy on loopback before a real PACS, that damages answers as told and notes what passes.
 
-Faults are what hospitals' networks do: a server error, a slow answer, a connection cut in the middle, a
-multipart body that is damaged, a server that is gone for a while, a login that is asked for.
+Damages are what hospitals' networks do: a server error, a slow answer, a connection cut in the middle, a
+multipart body without its end, an object that is not whole, a server that is gone for a while.
 """
 
 from __future__ import annotations
@@ -16,27 +16,99 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+# of a connection, not of what is asked; and damages are done to what is not compressed
+NOT_PASSED_ON = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "accept-encoding"}
+FOR_EVER = 10**9
+
+
+class Answer(NamedTuple):
+    """An answer on its way to the client; the connection is cut after `sent` bytes of the body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    sent: int = FOR_EVER
+
+
+Damage = Callable[[Answer], Answer]
+
+
+def status(code: int) -> Damage:
+    """An error of the server's own, which asks to come back at once."""
+    return lambda _: Answer(code, {"Retry-After": "0"}, b"the proxy was told to fail")
+
+
+def slow(seconds: float) -> Damage:
+    """An answer that takes its time."""
+
+    def wait(answer: Answer) -> Answer:
+        time.sleep(seconds)
+        return answer
+
+    return wait
+
+
+def cut_connection(answer: Answer) -> Answer:
+    """Half of the body, then the end of the connection."""
+    return answer._replace(sent=len(answer.body) // 2)
+
+
+def no_answer(answer: Answer) -> Answer:
+    """The connection is cut before the first byte of the body."""
+    return answer._replace(sent=0)
+
+
+def cut_multipart(answer: Answer) -> Answer:
+    """Half of the body, as if that were all."""
+    return answer._replace(body=answer.body[: len(answer.body) // 2])
+
+
+def no_dicom_inside(answer: Answer) -> Answer:
+    """A whole multipart whose part is no DICOM."""
+    return answer._replace(body=answer.body.replace(b"DICM", b"XXXX"))
+
+
+def cut_value(answer: Answer) -> Answer:
+    """A whole multipart around an object that lacks the end of its last value; no length is stated."""
+    body = re.sub(rb"(?i)content-length: *\d+\r\n", b"", answer.body)
+    end = body.rindex(b"\r\n--")
+    return answer._replace(body=body[: end - 500] + body[end:])
+
+
+def cut_middle(answer: Answer) -> Answer:
+    """A whole multipart around an object that lacks some of its middle."""
+    middle = len(answer.body) // 2
+    return answer._replace(body=answer.body[: middle - 50] + answer.body[middle + 50 :])
+
+
+DAMAGES: list[Damage] = [
+    status(500),
+    status(429),
+    cut_connection,
+    no_answer,
+    cut_multipart,
+    no_dicom_inside,
+    cut_value,
+    cut_middle,
+]
 
 
 @dataclass
 class Fault:
-    """What happens to the requests whose method and path match, `times` times after `after` good ones."""
+    """Which requests ("GET /path?query") meet a damage: `times` of them, after `after` good ones."""
 
-    pattern: str  # of "GET /path?query"
-    kind: str  # status | slow | cut | corrupt | refuse
-    times: int = 1
+    pattern: str
+    damage: Damage
+    times: int = FOR_EVER
     after: int = 0
-    status: int = 500
-    seconds: float = 0.0
     met: int = 0
     done: int = 0
 
     def strikes(self, request: str) -> bool:
-        """Whether this request is to fail; counts it."""
+        """Whether this request is to be damaged; counts it."""
         if self.done >= self.times or not re.search(self.pattern, request):
             return False
         self.met += 1
@@ -47,114 +119,90 @@ class Fault:
 
 
 @dataclass
-class ProxyLog:
-    """What passed: one entry a request, in the order of the answers."""
+class FaultyProxy:
+    """The proxy: `url` replaces the PACS's own address.
 
-    requests: list[tuple[str, int, int]] = field(default_factory=list)  # "GET /path", status, bytes of body
+    Attributes
+    ----------
+    faults : list of Fault
+        Taken away, the PACS is well again.
+    requests : list of str
+        What passed, in the order of the answers.
+    """
+
+    url: str
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def bytes_sent(self) -> int:
-        """Bytes of the answers' bodies, as the client received them."""
-        return sum(size for _, _, size in self.requests)
+    def dicomweb(self) -> str:
+        """The address of Orthanc's DICOMweb behind it."""
+        return f"dicomweb+{self.url}/dicom-web"
 
-    def matching(self, pattern: str) -> list[tuple[str, int, int]]:
-        """Return the entries whose request matches."""
-        return [entry for entry in self.requests if re.search(pattern, entry[0])]
-
-
-class FaultyProxy:
-    """The proxy; `url` replaces the PACS's own address."""
-
-    def __init__(
-        self, upstream: str, *, token: str = "", basic: str = "", certificate: tuple[Path, Path] | None = None
-    ) -> None:
-        self.upstream = urlsplit(upstream)
-        self.faults: list[Fault] = []
-        self.log = ProxyLog()
-        self.on_request: Callable[[str], None] = lambda request: None
-        self._expected = {f"Bearer {token}"} if token else {f"Basic {basic}"} if basic else set()
-        self._lock = threading.Lock()
-        proxy = self
-
-        class Handler(_Handler):
-            owner = proxy
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        scheme = "http"
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-            scheme = "https"
-        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def fail(self, pattern: str, kind: str, **how: float) -> Fault:
+    def fail(self, pattern: str, damage: Damage, **how: int) -> Fault:
         """Add a fault and return it: `done` says how often it struck."""
-        fault = Fault(pattern, kind, **how)  # type: ignore[arg-type]
+        fault = Fault(pattern, damage, **how)
         self.faults.append(fault)
         return fault
 
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-    def allowed(self, header: str) -> bool:
-        """Whether the Authorization header is the one asked for."""
-        return not self._expected or header in self._expected
-
     def fault_for(self, request: str) -> Fault | None:
         """Return the first fault that strikes this request."""
-        with self._lock:
+        with self.lock:
             return next((fault for fault in self.faults if fault.strikes(request)), None)
 
-    def record(self, request: str, status: int, size: int) -> None:
-        """Note one answer."""
-        with self._lock:
-            self.log.requests.append((request, status, size))
+
+@contextmanager
+def faulty_proxy(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[FaultyProxy]:
+    """Serve before `upstream` (http://host:port) as long as the block runs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    if tls is not None:
+        # the handshake comes in the thread of its request: a client that gives up must not end the server
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    proxy = FaultyProxy(f"{'https' if tls else 'http'}://localhost:{server.server_address[1]}")
+    server.owner, server.upstream = proxy, urlsplit(upstream)  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    owner: FaultyProxy
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: pytest's output is not the place."""
 
     def do_GET(self) -> None:
-        """Pass the request on, or fail as told."""
+        """Pass a request on, and its answer back, damaged as told."""
         request = f"{self.command} {self.path}"
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length) if length else self._chunks()
-        self.owner.on_request(request)
-        if not self.owner.allowed(self.headers.get("Authorization", "")):
-            self._answer(request, 401, {}, b"")
-            return
-        fault = self.owner.fault_for(request)
-        if fault is not None and fault.kind == "status":
-            self._answer(request, fault.status, {"Retry-After": "0"}, b"the proxy was told to fail")
-            return
-        if fault is not None and fault.kind == "refuse":
-            self._cut()
-            return
-        if fault is not None and fault.kind == "slow":
-            time.sleep(fault.seconds)
-        status, headers, answer = self._upstream(body)
-        if fault is not None and fault.kind == "corrupt":
-            answer = answer[: len(answer) // 3] + bytes(64) + answer[2 * len(answer) // 3 :]
-        if fault is not None and fault.kind == "cut":
-            self._answer(request, status, headers, answer, sent=len(answer) // 2)
-            self._cut()
-            return
-        self._answer(request, status, headers, answer)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or self._chunks()
+        fault = self.server.owner.fault_for(request)  # type: ignore[attr-defined]
+        answer = self._upstream(body)
+        if fault is not None:
+            answer = fault.damage(answer)
+        with suppress(OSError):  # a client may have gone away first
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body[: answer.sent])
+            self.wfile.flush()
+        if answer.sent < len(answer.body):
+            self.close_connection = True
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+        with self.server.owner.lock:  # type: ignore[attr-defined]
+            self.server.owner.requests.append(request)  # type: ignore[attr-defined]
 
-    do_POST = do_GET  # noqa: N815  names that http.server asks for
-    do_PUT = do_GET  # noqa: N815
-    do_DELETE = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815  a name that http.server asks for
 
     def _chunks(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -166,48 +214,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _upstream(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        target = self.owner.upstream
-        connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=60)
-        kept = {k: v for k, v in self.headers.items() if k.lower() not in {*HOP_BY_HOP, "authorization"}}
+    def _upstream(self, body: bytes) -> Answer:
+        target = self.server.upstream  # type: ignore[attr-defined]
+        connection = http.client.HTTPConnection(target.hostname, target.port, timeout=60)
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in NOT_PASSED_ON}
         try:
             connection.request(self.command, self.path, body or None, kept)
             answer = connection.getresponse()
-            headers = {k: v for k, v in answer.getheaders() if k.lower() not in HOP_BY_HOP}
-            return answer.status, headers, answer.read()
+            headers = {
+                name: value for name, value in answer.getheaders() if name.lower() not in NOT_PASSED_ON
+            }
+            return Answer(answer.status, headers, answer.read())
         except OSError:
-            return 502, {}, b"the PACS behind the proxy does not answer"
+            return Answer(502, {}, b"the PACS behind the proxy does not answer")
         finally:
             connection.close()
-
-    def _answer(
-        self, request: str, status: int, headers: dict[str, str], body: bytes, sent: int | None = None
-    ) -> None:
-        try:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[:sent])
-            self.wfile.flush()
-        except OSError:  # the client went away first
-            self.close_connection = True
-        self.owner.record(request, status, len(body[:sent]))
-
-    def _cut(self) -> None:
-        self.close_connection = True
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def faulty_proxy(
-    upstream: str, *, token: str = "", basic: str = "", certificate: tuple[Path, Path] | None = None
-) -> Iterator[FaultyProxy]:
-    """Serve before `upstream` as long as the block runs."""
-    proxy = FaultyProxy(upstream, token=token, basic=basic, certificate=certificate)
-    try:
-        yield proxy
-    finally:
-        proxy.close()

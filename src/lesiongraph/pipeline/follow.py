@@ -25,6 +25,7 @@ from lesiongraph.pipeline.pacs_source import INCOMPLETE, PacsOptions
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.workspace import RunReport, Workspace
 
+AGAIN_AFTER_S = 600.0  # ours: between two searches of a whole PACS for what it could not give before
 LOOK_BACK = timedelta(days=7)  # ours: where a PACS keeps no log of changes, only recent studies are searched
 
 
@@ -115,6 +116,7 @@ def follow(
 
 def _recent(workspace: Workspace, addresses: Sequence[str], options: PacsOptions) -> PacsOptions:
     """Narrow the window to the last days, unless each PACS keeps a log of what changed."""
+    options = dataclasses.replace(options, again_after_s=AGAIN_AFTER_S)
     if all(Mirror(workspace.path, PacsAddress.parse(address)).has_log for address in addresses):
         return options
     window = options.settings.window

@@ -43,11 +43,14 @@ class PacsOptions:
     step_mm : float
         Beside the slices that patches need, one slice is fetched every so many mm over a series with marks:
         SSBR draws its line through them.
+    again_after_s : float
+        Earliest time after which a PACS is searched again for what it could not give.
     """
 
     settings: PacsSettings = field(default_factory=PacsSettings)
     arrival: Arrival = field(default_factory=AsItIs)
     step_mm: float = STEP_MM
+    again_after_s: float = 0.0
 
 
 @dataclass
@@ -89,7 +92,8 @@ def pull_source(
     mirror = Mirror(workspace.path, address)
     wanted = slices_to_fetch(options.step_mm)
     name = f"a slice every {options.step_mm:g} mm"
-    demand = Demand(options.settings.window, options.arrival, wanted, name, roi_pattern)
+    window, again_after_s = options.settings.window, options.again_after_s
+    demand = Demand(window, options.arrival, wanted, name, roi_pattern, again_after_s)
     pacs = open_pacs(address, options.settings)
     try:
         pulled = pull(pacs, mirror, demand, progress)

@@ -17,7 +17,8 @@ from lesiongraph.mining.pacs.errors import (
 )
 from lesiongraph.mining.pacs.mirror import Mirror, MirroredStudy
 from lesiongraph.mining.pacs.pacs import Pacs
-from lesiongraph.mining.pacs.sync import Demand, Pulled, Wanted, pull
+from lesiongraph.mining.pacs.study_fetcher import Demand, Wanted
+from lesiongraph.mining.pacs.sync import Pulled, pull
 
 __all__ = [
     "Arrival",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import struct
 import threading
 import warnings
@@ -130,6 +131,19 @@ class DicomwebConnection:
             keep=keep,
             size=page_size or self.settings.page_size,
         )
+
+    def instance_at(
+        self, study: str, series: str, place: int, *, fields: Sequence[str] = ()
+    ) -> Dataset | None:
+        """Return the instance at a place in the list of a series, counted from 0; None beyond its end."""
+        found = self._ask(
+            "a search for an instance",
+            lambda: self._client.search_for_instances(
+                study, series, limit=1, offset=place, fields=list(fields) or None
+            ),
+            gone=[],
+        )
+        return from_json(found[0]) if found else None
 
     def _pages(
         self,
@@ -337,14 +351,14 @@ class _RefusedError(Exception):
 
 
 class _CountingSession(requests.Session):
-    """A session that waits for its turn, counts, and checks that a multipart answer has its end."""
+    """A session that waits for its turn, counts, and checks that a multipart answer is whole."""
 
     def __init__(self, settings: PacsSettings, traffic: Traffic) -> None:
         super().__init__()
         self._limit, self._traffic = RateLimit(settings.rate), traffic
         self._last = threading.local()
         self.trust_env = False  # neither proxies nor a .netrc: a PACS is asked directly, with what was given
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.parallel)
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.parallel + 1)  # and the caller's own
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         if settings.token:
@@ -371,23 +385,34 @@ class _CountingSession(requests.Session):
         self._traffic.add(received=moved, decoded=len(answer.content))
         self._last.warning = answer.headers.get("Warning", "")
         if answer.ok:
-            _check_end(answer)
+            _check_parts(answer)
         return answer
 
 
-def _check_end(answer: requests.Response) -> None:
-    """Refuse a multipart answer without its closing boundary: the client would take the part that came."""
+def _check_parts(answer: requests.Response) -> None:
+    """Refuse a multipart answer without its end, or with a part of another length than it states.
+
+    The client would take what came of it.
+    """
     kind = answer.headers.get("Content-Type", "")
     if not kind.lower().startswith("multipart/related"):
         return
     boundary = next(
         (v for k, _, v in (p.strip().partition("=") for p in kind.split(";")) if k.lower() == "boundary"), ""
     )
-    end = b"--" + boundary.strip('"').encode() + b"--"
-    if boundary and end not in answer.content[-len(end) - 64 :]:
+    if not boundary:
+        return
+    start = b"--" + boundary.strip('"').encode()
+    end = start + b"--"
+    if end not in answer.content[-len(end) - 64 :]:
         raise CorruptAnswerError(
             "a multipart answer", "its closing boundary", f"{len(answer.content)} bytes without"
         )
+    for part in answer.content.split(start)[1:-1]:
+        head, _, body = part.partition(b"\r\n\r\n")
+        stated = re.search(rb"(?im)^content-length: *([0-9]+)", head)
+        if stated and int(stated[1]) != (length := len(body) - len(b"\r\n")):
+            raise CorruptAnswerError("a part of an answer", f"{int(stated[1])} bytes", f"{length}")
 
 
 def _check_whole(dataset: Dataset, instance: str) -> None:

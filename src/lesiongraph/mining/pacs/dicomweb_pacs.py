@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice
 
 from pydicom import Dataset
 
@@ -17,9 +17,10 @@ from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_header import FRAME_GROUPS, HEADER_KEYWORDS
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dicomweb import DicomwebConnection
-from lesiongraph.mining.pacs.headers import lacks_something
+from lesiongraph.mining.pacs.errors import PacsError
+from lesiongraph.mining.pacs.headers import header_of, lacks_something
 from lesiongraph.mining.pacs.orthanc_changes import OrthancChanges
-from lesiongraph.mining.pacs.pacs import Changes, InstanceName, Mark, SeriesEntry, StudyEntry
+from lesiongraph.mining.pacs.pacs import Changes, InstanceName, Mark, Received, SeriesEntry, StudyEntry
 from lesiongraph.mining.pacs.traffic import Traffic
 
 _STUDY_FIELDS = ("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances")
@@ -67,40 +68,56 @@ class DicomwebPacs:
         )
         return [InstanceName(study, series, values.text(dataset, "SOPInstanceUID")) for dataset in found]
 
-    def headers(self, study: str, series: str) -> list[Dataset]:
-        """Return the headers of a series' images: by QIDO, and by metadata where QIDO leaves values out."""
-        found = list(
-            self._web.search_instances(
-                study, series, page_size=_INSTANCES_A_PAGE, fields=HEADER_KEYWORDS, keep=HEADER_KEYWORDS
-            )
-        )
-        if any(map(lacks_something, found)):
-            found = self._web.series_metadata(study, series, keep=(*HEADER_KEYWORDS, *FRAME_GROUPS))
-        return found
+    def headers(self, study: str, series: str) -> Iterator[Received]:
+        """Yield the headers of a series' images: by QIDO, and by metadata where QIDO leaves values out."""
+        fields = {"fields": HEADER_KEYWORDS, "keep": HEADER_KEYWORDS}
+        try:
+            found = list(self._web.search_instances(study, series, page_size=_INSTANCES_A_PAGE, **fields))
+            if any(map(lacks_something, found)):
+                found = self._web.series_metadata(study, series, keep=(*HEADER_KEYWORDS, *FRAME_GROUPS))
+        except PacsError:
+            yield from self._headers_one_by_one(study, series)
+            return
+        yield from (_received(study, series, header) for header in found)
 
-    def instances(self, names: Sequence[InstanceName]) -> Iterator[tuple[InstanceName, Dataset | None]]:
+    def _headers_one_by_one(self, study: str, series: str) -> Iterator[Received]:
+        for place in count():
+            try:
+                header = self._web.instance_at(study, series, place, fields=HEADER_KEYWORDS)
+                if header is None:
+                    return
+                name = values.text(header, "SOPInstanceUID")
+                if lacks_something(header):
+                    header = header_of(self._web.instance_metadata(study, series, name))
+                yield _received(study, series, header)
+            except PacsError as error:
+                yield Received(InstanceName(study, series, ""), cause=error)
+
+    def instances(self, names: Sequence[InstanceName]) -> Iterator[Received]:
         """Yield whole instances, several requests at once, at most twice as many ahead: memory stays flat."""
         if self._parallel == 1 or len(names) < 2:
-            for name in names:
-                yield name, self._web.retrieve_instance(*name)
+            yield from map(self._retrieve, names)
             return
         with ThreadPoolExecutor(self._parallel) as pool:
             stream = iter(names)
 
-            def submit(count: int) -> list[tuple[InstanceName, Future[Dataset | None]]]:
-                return [
-                    (name, pool.submit(self._web.retrieve_instance, *name)) for name in islice(stream, count)
-                ]
+            def submit(number: int) -> list[Future[Received]]:
+                return [pool.submit(self._retrieve, name) for name in islice(stream, number)]
 
             ahead = submit(2 * self._parallel)
             try:
                 while ahead:
-                    name, future = ahead.pop(0)
-                    yield name, future.result()
+                    yield ahead.pop(0).result()
                     ahead += submit(1)
             finally:
-                for _, future in ahead:
+                for future in ahead:
                     future.cancel()
+
+    def _retrieve(self, name: InstanceName) -> Received:
+        try:
+            return Received(name, self._web.retrieve_instance(*name))
+        except PacsError as error:
+            return Received(name, cause=error)
 
     def mark(self) -> Mark | None:
         """Return where Orthanc's log of changes ends; None for another server."""
@@ -113,3 +130,7 @@ class DicomwebPacs:
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
+
+
+def _received(study: str, series: str, header: Dataset) -> Received:
+    return Received(InstanceName(study, series, values.text(header, "SOPInstanceUID")), header)

@@ -14,12 +14,12 @@ from typing import TypeVar
 from pydicom import Dataset
 
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.dicom_header import FRAME_GROUPS, HEADER_KEYWORDS
+from lesiongraph.mining.dicom_header import HEADER_KEYWORDS
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.dimse import DimseConnection, DimsePeer
-from lesiongraph.mining.pacs.errors import PacsUnreachableError
-from lesiongraph.mining.pacs.headers import lacks_something
-from lesiongraph.mining.pacs.pacs import Changes, InstanceName, Mark, SeriesEntry, StudyEntry
+from lesiongraph.mining.pacs.errors import PacsError, PacsUnreachableError
+from lesiongraph.mining.pacs.headers import header_of, lacks_something
+from lesiongraph.mining.pacs.pacs import Changes, InstanceName, Mark, Received, SeriesEntry, StudyEntry
 from lesiongraph.mining.pacs.traffic import Traffic, Transient, repeated
 
 Answer = TypeVar("Answer")
@@ -84,29 +84,43 @@ class DimsePacs:
         found = self._find("IMAGE", query, ("SOPInstanceUID",))
         return [InstanceName(study, series, values.text(image, "SOPInstanceUID")) for image in found]
 
-    def headers(self, study: str, series: str) -> list[Dataset]:
-        """Return the headers of a series' images: by C-FIND, or of the whole series where that lacks some."""
+    def headers(self, study: str, series: str) -> Iterator[Received]:
+        """Yield the headers of a series' images: by C-FIND, or out of the images where that lacks some."""
         query = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
-        found = self._find("IMAGE", query, HEADER_KEYWORDS)
-        if not any(map(lacks_something, found)):
-            return found
-        wanted = (*HEADER_KEYWORDS, *FRAME_GROUPS)
+        try:
+            found = self._find("IMAGE", query, HEADER_KEYWORDS)
+            if any(map(lacks_something, found)):
+                found = self._headers_of_images(query)
+        except PacsError:
+            for one in self.instances(self.instance_names(study, series)):
+                yield one._replace(dataset=header_of(one.dataset) if one.dataset is not None else None)
+            return
+        for header in found:
+            yield Received(InstanceName(study, series, values.text(header, "SOPInstanceUID")), header)
+
+    def _headers_of_images(self, query: dict[str, str]) -> list[Dataset]:
 
         def fetch() -> list[Dataset]:
             headers: list[Dataset] = []
-            self._peer.fetch("SERIES", query, lambda image: headers.append(_only(image, wanted)))
+            self._peer.fetch("SERIES", query, lambda image: headers.append(header_of(image)))
             return headers
 
         return self._repeated("a series", fetch)
 
-    def instances(self, names: Sequence[InstanceName]) -> Iterator[tuple[InstanceName, Dataset | None]]:
-        """Yield whole instances, a few at a time, None where one is gone."""
-        for (study, series), of_series in groupby(names, key=lambda name: name[:2]):
+    def instances(self, names: Sequence[InstanceName]) -> Iterator[Received]:
+        """Yield whole instances, a few at a time; one by one where a few together keep failing."""
+        for _, of_series in groupby(names, key=lambda name: name[:2]):
             listed = list(of_series)
             for start in range(0, len(listed), AT_ONCE):
                 some = listed[start : start + AT_ONCE]
-                came = self._fetch_images(study, series, [name.instance for name in some])
-                yield from ((name, came.get(name.instance)) for name in some)
+                came: dict[str, Dataset] = {}
+                cause = self._fetch_images(some, came)
+                for name in some:
+                    why = cause
+                    if cause is not None and name.instance not in came and len(some) > 1:
+                        why = self._fetch_images([name], came)  # one that fails may have kept others back
+                    dataset = came.pop(name.instance, None)
+                    yield Received(name, dataset, None if dataset is not None else why)
 
     def mark(self) -> Mark | None:
         """Return None: DIMSE knows no log of changes."""
@@ -119,23 +133,28 @@ class DimsePacs:
     def close(self) -> None:
         """Do nothing: each request has an association of its own."""
 
-    def _fetch_images(self, study: str, series: str, images: list[str]) -> dict[str, Dataset]:
-        came: dict[str, Dataset] = {}
+    def _fetch_images(self, names: Sequence[InstanceName], came: dict[str, Dataset]) -> PacsError | None:
+        """Fetch images of one series into `came`; return why some could not be had after all retries."""
 
         def take(dataset: Dataset) -> None:
             came[values.text(dataset, "SOPInstanceUID")] = dataset
 
-        def fetch() -> dict[str, Dataset]:
-            missing = [image for image in images if image not in came]
+        def fetch() -> None:
+            missing = [name.instance for name in names if name.instance not in came]
             query = {
-                "StudyInstanceUID": study,
-                "SeriesInstanceUID": series,
+                "StudyInstanceUID": names[0].study,
+                "SeriesInstanceUID": names[0].series,
                 "SOPInstanceUID": "\\".join(missing),
             }
-            self._peer.fetch("IMAGE", query, take)
-            return came
+            told = self._peer.fetch("IMAGE", query, take)
+            if told.failed and any(image not in came for image in missing):
+                raise Transient(f"{told.failed} of {len(missing)} sub-operations failed")
 
-        return self._repeated("images", fetch)
+        try:
+            self._repeated("images", fetch)
+        except PacsError as error:
+            return error
+        return None
 
     def _find(self, level: str, query: dict[str, str], wanted: Sequence[str]) -> list[Dataset]:
         return self._repeated(
@@ -159,11 +178,3 @@ class DimsePacs:
         except Transient as error:
             attempts = settings.retries + 1
             raise PacsUnreachableError(str(self.address), what, error.cause, attempts) from error
-
-
-def _only(image: Dataset, keywords: Sequence[str]) -> Dataset:
-    kept = Dataset()
-    for keyword in keywords:
-        if keyword in image:
-            kept[keyword] = image[keyword]
-    return kept

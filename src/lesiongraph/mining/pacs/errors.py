@@ -14,7 +14,11 @@ class PacsAddressError(UsageError):
         super().__init__(f"{text}: expected {expected}; found {found}.")
 
 
-class PacsUnreachableError(LesionGraphError):
+class PacsError(LesionGraphError):
+    """A PACS did not give what it was asked for."""
+
+
+class PacsUnreachableError(PacsError):
     """The PACS does not answer, or answers with an error of its own, after all retries."""
 
     def __init__(self, address: str, what: str, cause: str, attempts: int) -> None:
@@ -27,7 +31,7 @@ class PacsUnreachableError(LesionGraphError):
         )
 
 
-class PacsRefusedError(LesionGraphError):
+class PacsRefusedError(PacsError):
     """The PACS answers that it will not do what was asked; asking again would not help."""
 
     def __init__(self, address: str, what: str, status: int, next_step: str) -> None:

@@ -1,11 +1,11 @@
-"""Whether a header that a search gave says enough to place a slice, or must be completed."""
+"""The headers of images: out of whole objects, and whether one that a search gave must be completed."""
 
 from __future__ import annotations
 
 from pydicom import Dataset
 
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.dicom_header import ENHANCED_CT
+from lesiongraph.mining.dicom_header import ENHANCED_CT, FRAME_GROUPS, HEADER_KEYWORDS
 
 # Without one of these a slice cannot be placed, or not be told from what is no CT in HU.
 _MUST_STATE_CT = (
@@ -19,6 +19,15 @@ _MUST_STATE_CT = (
     "BitsAllocated",
     "RescaleIntercept",
 )
+
+
+def header_of(image: Dataset) -> Dataset:
+    """Return what mining reads of an image's header, without its pixels."""
+    header = Dataset()
+    for keyword in (*HEADER_KEYWORDS, *FRAME_GROUPS):
+        if keyword in image:
+            header[keyword] = image[keyword]
+    return header
 
 
 def lacks_something(header: Dataset) -> bool:

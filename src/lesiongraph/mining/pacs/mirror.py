@@ -22,6 +22,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ class StudyState:
         Whether a mark of it refers to an image that is not here.
     demand : str
         What was asked of its pixels: another demand makes it incomplete.
+    lacks_some : bool
+        Whether something of it could not be had when it was last asked for.
     """
 
     patient: str = ""
@@ -74,6 +77,7 @@ class StudyState:
     version: int = 0
     waiting: bool = False
     demand: str = ""
+    lacks_some: bool = False
 
 
 class MirroredStudy:
@@ -123,15 +127,43 @@ class MirroredStudy:
         """Whether the headers of a series are here."""
         return self._headers_path(series).is_file()
 
-    def add_headers(self, series: str, headers: Iterable[Dataset]) -> None:
-        """Keep the headers of a series; those of images that the PACS no longer lists stay."""
+    def add_headers(self, series: str, headers: Iterable[Dataset]) -> int:
+        """Keep the headers of a series; those of images that the PACS no longer lists stay.
+
+        Return how many were kept: one whose values can be read and not be written is left out.
+        """
         path = self._headers_path(series)
         known = list(_read_headers(path)) if path.is_file() else []
-        by_uid = {values.text(dataset, "SOPInstanceUID"): dataset for dataset in [*known, *headers]}
+        by_uid = {values.text(dataset, "SOPInstanceUID"): _encoded(dataset) for dataset in known}
+        kept = 0
+        for dataset in headers:
+            with suppress(Exception):  # pydicom raises many kinds on values that it read and cannot write
+                by_uid[values.text(dataset, "SOPInstanceUID")] = _encoded(dataset)
+                kept += 1
         write_bytes(path, _packed(by_uid.values()))
+        return kept
 
     def _headers_path(self, series: str) -> Path:
         return self.path / "headers" / f"{name_of(series)}.gz"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How the last walk over a PACS (over a window of dates) that came to its end, ended.
+
+    Attributes
+    ----------
+    mark : Mark or None
+        Where the PACS's log of changes was when it began; None where the PACS keeps none.
+    lacks_some : bool
+        Whether something could not be had: the log will not name it again, a search must.
+    searched_s : float
+        When the PACS was last searched, in seconds since 1970.
+    """
+
+    mark: Mark | None = None
+    lacks_some: bool = False
+    searched_s: float = 0.0
 
 
 class Mirror:
@@ -171,22 +203,24 @@ class Mirror:
             found.setdefault(study.state().patient or study.name, []).append(study)
         return found
 
-    def mark(self, walk: str) -> Mark | None:
-        """Return where the PACS's log of changes was when a walk (a window) began that ended well."""
-        known = self._read("source").get("walks", {}).get(walk)
-        return Mark(int(known["sequence"]), str(known["stamp"])) if known else None
+    def walk(self, name: str) -> Walk:
+        """Return what is known of a walk (a window) that came to its end; nothing where none did."""
+        known = self._read("source").get("walks", {}).get(name) or {}
+        mark = Mark(int(known["sequence"]), str(known["stamp"])) if "sequence" in known else None
+        return Walk(mark, bool(known.get("lacks_some", False)), float(known.get("searched_s", 0.0)))
 
-    def save_mark(self, walk: str, mark: Mark | None) -> None:
-        """Keep that place."""
-        content = self._read("source")
-        walks = content.get("walks", {})
-        walks[walk] = asdict(mark) if mark is not None else None
+    def save_walk(self, name: str, walk: Walk) -> None:
+        """Keep it."""
+        walks = self._read("source").get("walks", {})
+        place = asdict(walk.mark) if walk.mark is not None else {}
+        walks[name] = place | {"lacks_some": walk.lacks_some, "searched_s": walk.searched_s}
         write_json(self.path / "source.json", {"address": str(self.address), "walks": walks})
 
     @property
     def has_log(self) -> bool:
         """Whether the PACS was found to keep a log of changes."""
-        return any(self._read("source").get("walks", {}).values())
+        walks = self._read("source").get("walks", {})
+        return any("sequence" in (known or {}) for known in walks.values())
 
     def not_mined(self) -> dict[str, int]:
         """Return the studies (name → version) that the catalogue does not hold as they are now."""
@@ -250,12 +284,11 @@ def write_bytes(path: Path, data: bytes, *, lasting: bool = False) -> None:
         raise
 
 
-def _packed(headers: Iterable[Dataset]) -> bytes:
-    """Return data sets one after the other, each preceded by its length, compressed."""
+def _packed(headers: Iterable[bytes]) -> bytes:
+    """Return encoded data sets one after the other, each preceded by its length, compressed."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-        for dataset in headers:
-            encoded = _encoded(dataset)
+        for encoded in headers:
             file.write(_LENGTH.pack(len(encoded)) + encoded)
     return buffer.getvalue()
 

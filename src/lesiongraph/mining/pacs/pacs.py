@@ -10,6 +10,7 @@ from pydicom import Dataset
 
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress
+from lesiongraph.mining.pacs.errors import PacsError
 from lesiongraph.mining.pacs.traffic import Traffic
 
 UNKNOWN = -1  # a number the PACS does not state
@@ -63,6 +64,17 @@ class InstanceName(NamedTuple):
     instance: str
 
 
+class Received(NamedTuple):
+    """What came of one instance that was asked for: the object, or its header; or why it could not be had.
+
+    Neither where the PACS no longer holds it.
+    """
+
+    name: InstanceName
+    dataset: Dataset | None = None
+    cause: PacsError | None = None
+
+
 @dataclass(frozen=True)
 class Mark:
     """A place in a PACS's log of changes: its running number, and what else tells that log from another."""
@@ -107,12 +119,19 @@ class Pacs(Protocol):
         """Return the instances of a series."""
         ...
 
-    def headers(self, study: str, series: str) -> list[Dataset]:
-        """Return the attributes `dicom_header.HEADER_KEYWORDS` of all images of a series (and frames)."""
+    def headers(self, study: str, series: str) -> Iterator[Received]:
+        """Yield the attributes `dicom_header.HEADER_KEYWORDS` of all images of a series (and frames).
+
+        Where the PACS cannot read one of its images, that one is told as a `Received.cause`, maybe without
+        its name: Orthanc's search of a whole series fails for a single file that is gone from its store.
+        """
         ...
 
-    def instances(self, names: Sequence[InstanceName]) -> Iterator[tuple[InstanceName, Dataset | None]]:
-        """Yield whole instances as they arrive, None where one is gone."""
+    def instances(self, names: Sequence[InstanceName]) -> Iterator[Received]:
+        """Yield what came of each instance, whole ones as they arrive.
+
+        One that fails after all retries is told as its `Received.cause`: the others may well come.
+        """
         ...
 
     def mark(self) -> Mark | None:

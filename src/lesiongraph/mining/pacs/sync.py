@@ -1,36 +1,27 @@
-"""A PACS → its mirror: objects with marks and headers first, then the pixels that the marks call for."""
+"""A PACS → its mirror: which studies may have changed, and what happens when the PACS fails.
+
+One study after the other is fetched (`study_fetcher`). A PACS that is gone ends the run, and the next one
+goes on from there. A PACS that answers, and yet cannot give an object or a study, ends nothing: what else
+there is comes, and the next run asks for the rest again.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
 
-import pandas as pd
-import pydicom
-from pydicom import Dataset
-
-from lesiongraph.errors import LesionGraphError
-from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.arrival import Arrival
-from lesiongraph.mining.dicom_folder import mine_dicom
 from lesiongraph.mining.dicom_header import MARK_MODALITIES
-from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
-from lesiongraph.mining.pacs.address import DateWindow
-from lesiongraph.mining.pacs.errors import PacsRefusedError, PacsUnreachableError
-from lesiongraph.mining.pacs.mirror import Mirror, MirroredStudy, StudyState, name_of, write_dataset_file
-from lesiongraph.mining.pacs.pacs import UNKNOWN, InstanceName, Mark, Pacs, SeriesEntry, StudyEntry
-from lesiongraph.mining.result import MiningResult
+from lesiongraph.mining.pacs.errors import PacsError, PacsRefusedError, PacsUnreachableError
+from lesiongraph.mining.pacs.mirror import Mirror, MirroredStudy, Walk
+from lesiongraph.mining.pacs.pacs import UNKNOWN, Mark, Pacs, StudyEntry
+from lesiongraph.mining.pacs.study_fetcher import MODALITIES, Demand, StudyFetcher
 
 Progress = Callable[[str, int, int], None]
-# series row, its slices, the marks on it (kept and rejected) → slice indices whose pixels are needed
-Wanted = Callable[[Mapping[str, object], pd.DataFrame, pd.DataFrame], Iterable[int]]
-# One modality a search: a list of several silently finds nothing with some servers.
-_MODALITIES = ("CT", *MARK_MODALITIES)
 _WITHOUT_IMAGES = frozenset((*MARK_MODALITIES, "KO", "DOC", "OT", "REG"))  # of a study whose images are gone
 _MOST_LISTINGS = 3
+_MOST_FAILURES = 5  # ours: studies in a row of which nothing came, before the PACS is left alone
 
 
 @dataclass
@@ -46,24 +37,6 @@ class Pulled:
 
     counts: Counter[str] = field(default_factory=Counter)
     incomplete: str = ""
-
-
-class Demand(NamedTuple):
-    """Whose marks and headers are fetched, how they are admitted, and which pixels they call for.
-
-    `name` says in words which pixels `wanted` names: under another name, they are looked at anew.
-    """
-
-    window: DateWindow
-    arrival: Arrival
-    wanted: Wanted
-    name: str
-    roi_pattern: str | None = None
-
-    @property
-    def pixels(self) -> str:
-        """What decides which pixels are needed."""
-        return f"{self.name}; structures {self.roi_pattern or 'by the built-in rule'}"
 
 
 def pull(pacs: Pacs, mirror: Mirror, demand: Demand, progress: Progress | None = None) -> Pulled:
@@ -94,37 +67,61 @@ class _Run:
         self.pulled = Pulled()
         self.done = self.total = 0
         self._tell = progress or (lambda _what, _done, _total: None)
-        self._study_uids: dict[str, str] = {}  # name of a study here -> the PACS's own UID
-        self._names: dict[str, dict[str, InstanceName]] = {}  # series -> instance -> names, of this study
-        self._patients: dict[str, dict[str, bool]] = defaultdict(dict)  # patient -> study name -> waiting
-        for study in mirror.studies():
-            state = study.state()
-            self._patients[state.patient][study.name] = state.waiting
+        self._fetcher = StudyFetcher(pacs, mirror, demand, self.pulled.counts)
 
     def go(self) -> None:
         """Fetch every study that may have changed, one after the other."""
-        walk = f"{self.demand.window.dicom or 'all dates'}; {self.demand.pixels}"
-        since = self.mirror.mark(walk)
-        changes = self.pacs.changes(since) if since is not None else None
+        name = f"{self.demand.window.dicom or 'all dates'}; {self.demand.pixels}"
+        last = self.mirror.walk(name)
+        changes = self.pacs.changes(last.mark) if last.mark is not None else None
         # taken before any search: what arrives from here on is named by the log the next time
         head = changes.head if changes is not None else self.pacs.mark()
-        todo = self._named(changes.studies) if changes else self._changed(self._listed(head))
+        todo = {entry.study: entry for entry in self._named(changes.studies)} if changes else {}
+        now_s = time.time()
+        search = changes is None or (last.lacks_some and now_s - last.searched_s >= self.demand.again_after_s)
+        if search:
+            listed = [entry for entry in self._listed(head) if entry.study not in todo]
+            todo |= {entry.study: entry for entry in self._changed(listed)}
+        lacks_some = self._fetch_all(todo.values()) or (last.lacks_some and not search)
+        self.mirror.save_walk(name, Walk(head, lacks_some, now_s if search else last.searched_s))
+
+    def _fetch_all(self, entries: Iterable[StudyEntry]) -> bool:
+        """Fetch studies; whether something of them could not be had, though the PACS is there.
+
+        Those that were not had whole before come last: what is new does not wait for them.
+
+        Raises
+        ------
+        PacsUnreachableError, PacsRefusedError
+            If the PACS is gone, or lets nobody in.
+        """
+        todo = sorted(entries, key=lambda entry: self._study(entry).state().lacks_some)
         self.total = len(todo)
-        refused: list[PacsRefusedError] = []
+        causes: list[PacsError] = []
+        nothing_in_a_row = 0
         for entry in todo:
-            try:
-                self._fetch(entry)
-            except PacsRefusedError as error:
-                if error.status in _NOBODY_MAY:
-                    raise
-                refused.append(error)
+            fetched = self._fetcher.fetch(entry)
             self.done += 1
             self._tell("fetch studies", self.done, self.total)
-        if refused:
-            self.pulled.counts["PACS: studies refused"] += len(refused)
-            self.pulled.incomplete = f"{len(refused)} of {self.total} studies were refused: {refused[0]}"
-        else:
-            self.mirror.save_mark(walk, head)
+            causes += fetched.causes[:1]
+            if fetched.instances:
+                nothing_in_a_row = 0
+            elif fetched.causes:
+                nothing_in_a_row += 1
+            if nothing_in_a_row == _MOST_FAILURES:
+                break
+        if causes:
+            self.pulled.counts["PACS: studies not read whole"] += len(causes)
+            self.pulled.incomplete = (
+                f"{len(causes)} of {self.total} studies could not be read whole, and are asked for again by "
+                f"the next run: {causes[0]}"
+            )
+        if left := self.total - self.done:
+            self.pulled.counts["PACS: studies not asked for"] += left
+            self.pulled.incomplete += (
+                f" Nothing came of {nothing_in_a_row} in a row: {left} more were left for the next run."
+            )
+        return bool(causes)
 
     def count_traffic(self) -> None:
         """Add what was moved to the counts."""
@@ -146,7 +143,7 @@ class _Run:
         One page cannot shift; nor can several while the log of changes stays at `head`.
         """
         found: dict[str, StudyEntry] = {}
-        for modality in _MODALITIES:
+        for modality in MODALITIES:
             for _ in range(_MOST_LISTINGS):
                 before, listed = found.keys() | set(), 0
                 for entry in self.pacs.studies(self.demand.window, modality):
@@ -186,190 +183,17 @@ class _Run:
         return found
 
     def _is_here(self, entry: StudyEntry) -> bool:
-        study = self.mirror.study(self.demand.arrival.uid(entry.study))
+        study = self._study(entry)
         if not study.is_done or UNKNOWN in (entry.series, entry.instances):
             return False
         state = study.state()
+        if state.lacks_some:
+            return False
         stated = (entry.series, entry.instances, sorted(entry.modalities), self.demand.pixels)
         return (state.series, state.instances, state.modalities, state.demand) == stated
 
-    # --- one study ------------------------------------------------------------------------------------
-
-    def _fetch(self, entry: StudyEntry) -> None:
-        """Fetch one study in two passes: what the marks are, then the pixels that they call for."""
-        study = self.mirror.study(self.demand.arrival.uid(entry.study))
-        self._study_uids[study.name] = entry.study
-        self._names.clear()
-        state = study.state()
-        before = sum(self.pulled.counts[name] for name in _FETCHED)
-        series = self.pacs.series(entry.study)
-        for one in series:
-            if one.modality in MARK_MODALITIES:
-                self._fetch_objects(study, entry, one)
-            elif one.modality == "CT":
-                self._fetch_headers(study, state, entry, one)
-        state = replace(
-            state,
-            patient=self._patient(study) or state.patient,
-            series=entry.series,
-            instances=entry.instances,
-            modalities=sorted(entry.modalities),
-            demand=self.demand.pixels,
-        )
-        state.waiting = self._fetch_pixels(study, state, entry, series)
-        if not study.is_done or sum(self.pulled.counts[name] for name in _FETCHED) > before:
-            state.version += 1
-        study.save_state(state)
-        self._patients[state.patient][study.name] = state.waiting
-        self.pulled.counts["PACS: studies fetched"] += 1
-
-    def _fetch_objects(self, study: MirroredStudy, entry: StudyEntry, series: SeriesEntry) -> None:
-        """Fetch the objects of a series that are not here, whole."""
-        uid = self.demand.arrival.uid
-        names = self.pacs.instance_names(entry.study, series.series)
-        missing = [name for name in names if not study.object_path(uid(name.instance)).exists()]
-        for name, dataset in self.pacs.instances(missing):
-            if dataset is None:
-                self.pulled.counts["PACS: objects gone"] += 1
-                continue
-            self._keep(dataset, study.object_path(uid(name.instance)), _OBJECTS)
-
-    def _keep(self, dataset: Dataset, path: Path, kind: str) -> None:
-        """Admit an object and write it; one that cannot be written is counted, and the others go on."""
-        try:
-            write_dataset_file(path, self.demand.arrival.admit(dataset))
-        except (LesionGraphError, OSError):
-            raise
-        except Exception:  # pydicom raises many kinds on values that it read and cannot write
-            self.pulled.counts["PACS: objects that cannot be kept"] += 1
-            return
-        self.pulled.counts[kind] += 1
-
-    def _fetch_headers(
-        self, study: MirroredStudy, state: StudyState, entry: StudyEntry, series: SeriesEntry
-    ) -> None:
-        """Fetch the headers of a series, unless it is here with as many images as the PACS states."""
-        uid = self.demand.arrival.uid
-        admitted_series = uid(series.series)
-        known = state.counts.get(name_of(admitted_series), UNKNOWN)
-        if study.has_headers(admitted_series) and series.instances == known != UNKNOWN:
-            return
-        headers = self.pacs.headers(entry.study, series.series)
-        self._names[admitted_series] = {
-            uid(own): InstanceName(entry.study, series.series, own)
-            for own in (values.text(header, "SOPInstanceUID") for header in headers)
-        }
-        study.add_headers(admitted_series, [self.demand.arrival.admit(header) for header in headers])
-        state.counts[name_of(admitted_series)] = series.instances
-        self.pulled.counts[_HEADERS] += len(headers)
-
-    def _patient(self, study: MirroredStudy) -> str:
-        """Return the name of the study's admitted patient id, from the first header or object with one."""
-        for dataset, _ in study.images():
-            if patient_id := values.text(dataset, "PatientID"):
-                return name_of("patient", patient_id)
-        for path in study.object_files():
-            if patient_id := _patient_id(path):
-                return name_of("patient", patient_id)
-        return ""
-
-    # --- pixels ---------------------------------------------------------------------------------------
-
-    def _fetch_pixels(
-        self, study: MirroredStudy, state: StudyState, entry: StudyEntry, series: Sequence[SeriesEntry]
-    ) -> bool:
-        """Fetch the slices that this study's marks call for; whether marks still wait for their image.
-
-        Where a mark's image is in none of its series, the patient's other studies are looked at, and the
-        headers of the series that are no CT, so that the mark's reason says what its image is.
-        """
-        found = self._marks([study])
-        waiting = _waits(found)
-        if waiting and (others := [s for s in series if s.modality not in _MODALITIES]):
-            for one in others:
-                self._fetch_headers(study, state, entry, one)
-            found = self._marks([study])
-            waiting = _waits(found)
-        family = list(self._family(study, state, waiting))
-        if family:
-            found = self._marks([study, *family])
-            waiting = _waits(found)
-        for holder in [study, *family]:
-            fetched = self._fetch_wanted(holder, found, entry.patient_id)
-            if holder is not study and fetched:
-                known = holder.state()
-                known.version += 1
-                holder.save_state(known)
-        return waiting
-
-    def _family(self, study: MirroredStudy, state: StudyState, waiting: bool) -> Iterator[MirroredStudy]:
-        """Yield the patient's other studies here, where marks of this one wait, or theirs do."""
-        others = {n: w for n, w in self._patients.get(state.patient, {}).items() if n != study.name}
-        if state.patient and (waiting or any(others.values())):
-            yield from map(self.mirror.study_named, others)
-
-    def _marks(self, studies: Sequence[MirroredStudy]) -> MiningResult:
-        return mine_dicom([], studies, roi_pattern=self.demand.roi_pattern)
-
-    def _fetch_wanted(self, study: MirroredStudy, found: MiningResult, patient_id: str) -> int:
-        """Fetch the pixels that marks call for in one study; return how many slices."""
-        wanted = list(self._wanted(study, found))
-        if not wanted:
-            return 0
-        uid = self.demand.arrival.uid
-        before = self.pulled.counts[_SLICES]
-        names = self._own_names(study, {series for series, _ in wanted}, patient_id)
-        missing = [names[instance] for _, instance in wanted if instance in names]
-        gone = len(wanted) - len(missing)
-        for name, dataset in self.pacs.instances(missing):
-            if dataset is None:
-                gone += 1
-                continue
-            self._keep(dataset, study.image_path(uid(name.instance)), _SLICES)
-        if gone:
-            self.pulled.counts["PACS: slices gone"] += gone
-        return self.pulled.counts[_SLICES] - before
-
-    def _wanted(self, study: MirroredStudy, found: MiningResult) -> Iterator[tuple[str, str]]:
-        """Yield (series, instance), admitted UIDs, of the slices of a study that are needed and not here."""
-        on_images = found.lesions[found.lesions.slice_index >= 0]
-        rows = found.series.set_index("series_instance_uid", drop=False)
-        for series, marks in on_images.groupby("series_instance_uid"):
-            if self.mirror.study(str(rows.loc[series].study_instance_uid)).name != study.name:
-                continue
-            slices = found.slices[found.slices.series_instance_uid == series].sort_values("slice_index")
-            chosen = set(self.demand.wanted(rows.loc[series].to_dict(), slices, marks))
-            needed = slices[slices.slice_index.isin(chosen)]
-            for instance in dict.fromkeys(needed.sop_instance_uid):  # frames share one
-                if not study.image_path(instance).exists():
-                    yield str(series), str(instance)
-
-    def _own_names(self, study: MirroredStudy, series: set[str], patient_id: str) -> dict[str, InstanceName]:
-        """Return the PACS's names of the instances of admitted series, by admitted UID.
-
-        The mirror keeps no identifier that the arrival took away, so the PACS is asked for them again.
-        """
-        uid = self.demand.arrival.uid
-        if unknown := series - self._names.keys():
-            own = self._study_uids.get(study.name) or self._find_study(study, patient_id)
-            for one in self.pacs.series(own) if own is not None else ():
-                if uid(one.series) in unknown:
-                    names = self.pacs.instance_names(own or "", one.series)
-                    self._names[uid(one.series)] = {uid(name.instance): name for name in names}
-        return {k: name for one in series for k, name in self._names.get(one, {}).items()}
-
-    def _find_study(self, study: MirroredStudy, patient_id: str) -> str | None:
-        for entry, _ in self.pacs.studies_named(patient_id=patient_id) if patient_id else ():
-            name = self.mirror.study(self.demand.arrival.uid(entry.study)).name
-            self._study_uids[name] = entry.study
-        return self._study_uids.get(study.name)
-
-
-_OBJECTS = "PACS: objects fetched"
-_HEADERS = "PACS: headers fetched"
-_SLICES = "PACS: slices fetched"
-_FETCHED = (_OBJECTS, _HEADERS, _SLICES)
-_NOBODY_MAY = (401, 403)  # then asking for the next study does not help
+    def _study(self, entry: StudyEntry) -> MirroredStudy:
+        return self.mirror.study(self.demand.arrival.uid(entry.study))
 
 
 def _may_hold_marks(entry: StudyEntry) -> bool:
@@ -377,12 +201,3 @@ def _may_hold_marks(entry: StudyEntry) -> bool:
     if "CT" in entry.modalities or not entry.modalities:
         return True
     return bool(entry.modalities & set(MARK_MODALITIES)) and entry.modalities <= _WITHOUT_IMAGES
-
-
-def _patient_id(path: Path) -> str:
-    with values.lenient_reading():
-        return values.text(pydicom.dcmread(path, specific_tags=["PatientID"]), "PatientID")
-
-
-def _waits(found: MiningResult) -> bool:
-    return bool((found.lesions.reason == IMAGE_NOT_FOUND).any())
