@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Mined:
         return sorted(self.lesions.reason[self.lesions.status == "rejected"])
 
 
-def mine(sources: list[Path], workspace: Path) -> Mined:
+def mine(sources: Sequence[Path | str], workspace: Path, peak_kb: int = PEAK_KB) -> Mined:
     """Mine in a child and return what it found; fail where it dies, or takes too long or too much memory."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lesiongraph.pipeline.mine"])
@@ -49,11 +50,11 @@ def mine(sources: list[Path], workspace: Path) -> Mined:
     child.join()
     if isinstance(found, BaseException):
         raise found
-    assert found.peak_kb < PEAK_KB
+    assert found.peak_kb < peak_kb
     return found
 
 
-def _work(sources: list[Path], workspace: Path, sender: Any) -> None:
+def _work(sources: Sequence[Path | str], workspace: Path, sender: Any) -> None:
     from lesiongraph.pipeline.catalogue import catalogue_table
     from lesiongraph.pipeline.mine import mine as mine_into
     from lesiongraph.workspace import Workspace

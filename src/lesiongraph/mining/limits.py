@@ -6,7 +6,9 @@ import io
 import os
 import struct
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import Dataset
 from pydicom.encaps import get_frame
@@ -94,7 +96,7 @@ def stream_size(frame: bytes) -> tuple[int, int] | None:
     return None
 
 
-def check_inflated(path: Path) -> None:
+def check_inflated(source: Path | BinaryIO) -> None:
     """Check what a file unpacks to if it is deflated (PS3.5 A.5), without keeping it: pydicom unpacks whole.
 
     Raises
@@ -102,7 +104,7 @@ def check_inflated(path: Path) -> None:
     TooLargeError
         If it is more than INFLATED_MAX_BYTES.
     """
-    with path.open("rb") as file:
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
         if not _may_be_deflated(file.read(_META_BYTES)):
             return
         file.seek(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import re
 import struct
@@ -24,8 +25,14 @@ from pydicom.tag import BaseTag
 from requests.adapters import HTTPAdapter
 
 from lesiongraph.mining import dicom_values as values
+from lesiongraph.mining.limits import TooLargeError, check_inflated
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
-from lesiongraph.mining.pacs.errors import CorruptAnswerError, PacsRefusedError, PacsUnreachableError
+from lesiongraph.mining.pacs.errors import (
+    CorruptAnswerError,
+    PacsAnswerTooLargeError,
+    PacsRefusedError,
+    PacsUnreachableError,
+)
 from lesiongraph.mining.pacs.traffic import RateLimit, Traffic, Transient, repeated
 
 Answer = TypeVar("Answer")
@@ -275,6 +282,8 @@ class DicomwebConnection:
                 http.client.HTTPException,
             ) as error:
                 raise Transient(_short(error)) from error
+            except TooLargeError as error:
+                raise PacsAnswerTooLargeError(str(self.address), str(error)) from error
             except (ValueError, EOFError, IndexError, KeyError, AttributeError) as error:
                 # JSON that is cut, a multipart without its parts, a DICOM part that cannot be parsed
                 raise Transient(f"a damaged answer: {_short(error)}") from error
@@ -390,7 +399,7 @@ class _CountingSession(requests.Session):
 
 
 def _check_parts(answer: requests.Response) -> None:
-    """Refuse a multipart answer without its end, or with a part of another length than it states.
+    """Refuse a multipart answer without its end, with a part that is short, or that unpacks without bound.
 
     The client would take what came of it.
     """
@@ -413,6 +422,8 @@ def _check_parts(answer: requests.Response) -> None:
         stated = re.search(rb"(?im)^content-length: *([0-9]+)", head)
         if stated and int(stated[1]) != (length := len(body) - len(b"\r\n")):
             raise CorruptAnswerError("a part of an answer", f"{int(stated[1])} bytes", f"{length}")
+        if b"application/dicom\r" in head:
+            check_inflated(io.BytesIO(body))
 
 
 def _check_whole(dataset: Dataset, instance: str) -> None:

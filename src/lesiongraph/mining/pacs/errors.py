@@ -42,6 +42,14 @@ class PacsRefusedError(PacsError):
         super().__init__(f"{address}: refused {what}{said}. {next_step}")
 
 
+class PacsAnswerTooLargeError(PacsError):
+    """The PACS gives an object that would take more memory than any may; asked again, it gives the same."""
+
+    def __init__(self, address: str, found: str) -> None:
+        self.address = address
+        super().__init__(f"{address}: an object that cannot be taken: it {found}. It is left in the PACS.")
+
+
 class CorruptAnswerError(LesionGraphError):
     """An answer came whole as HTTP and is damaged inside: cut, of another kind, or of another object."""
 

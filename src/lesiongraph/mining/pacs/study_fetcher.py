@@ -24,7 +24,12 @@ from lesiongraph.mining.dicom_folder import mine_dicom
 from lesiongraph.mining.dicom_header import MARK_MODALITIES
 from lesiongraph.mining.dicom_scan import IMAGE_NOT_FOUND
 from lesiongraph.mining.pacs.address import DateWindow
-from lesiongraph.mining.pacs.errors import PacsError, PacsRefusedError, PacsUnreachableError
+from lesiongraph.mining.pacs.errors import (
+    PacsAnswerTooLargeError,
+    PacsError,
+    PacsRefusedError,
+    PacsUnreachableError,
+)
 from lesiongraph.mining.pacs.mirror import Mirror, MirroredStudy, StudyState, name_of, write_dataset_file
 from lesiongraph.mining.pacs.pacs import UNKNOWN, InstanceName, Pacs, Received, SeriesEntry, StudyEntry
 from lesiongraph.mining.result import MiningResult
@@ -164,6 +169,8 @@ class StudyFetcher:
                 yield name, dataset
             elif cause is None:
                 self.counts[f"PACS: {what} gone"] += 1
+            elif isinstance(cause, PacsAnswerTooLargeError):
+                self.counts[f"PACS: {what} too large"] += 1
             else:
                 self._failed(what, cause)
                 failed_in_a_row += 1
