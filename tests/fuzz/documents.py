@@ -1,4 +1,4 @@
-"""The valid documents that are broken: an SR and a presentation state with a bit of everything."""
+"""The valid documents that are broken: SR, presentation state, RTSTRUCT, SEG, with a bit of everything."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ from dicom_files import (
     uid,
     uid_item,
 )
+from structure_files import box_mm, contour, frame_groups, plane, seg, segment, structure_set
 
+NODULE = ("27925004", "SCT", "Nodule")
 LONG_POINTS, SHORT_POINTS = (10.5, 10.5, 30.5, 10.5), (20.5, 5.5, 20.5, 15.5)
 
 
@@ -57,7 +59,7 @@ def report(uids: list[str]) -> FileDataset:
     about = [
         text_item(TRACKING_ID, "nodule 1"),
         uid_item(TRACKING_UID, "1.2.3"),
-        code_item(FINDING, ("27925004", "SCT", "Nodule")),
+        code_item(FINDING, NODULE),
         code_item(SITE, LUNG),
     ]
     contour = scoord("POLYGON", (10, 10, 20, 10, 20, 20, 10, 20, 10, 10), image_item(uids[1]))
@@ -96,3 +98,46 @@ def state(uids: list[str]) -> FileDataset:
     ds.DisplayedAreaSelectionSequence = Items([area])
     ds.ImageRotation, ds.ImageHorizontalFlip = 0, "N"
     return ds
+
+
+def structures(uids: list[str]) -> Dataset:
+    """Return a structure set: two lesions, an organ, a point, a contour on no slice."""
+    unnamed = contour(box_mm(9, 9, 20, 16, -5), None)
+    return structure_set(
+        (
+            "GTV-1",
+            "GTV",
+            [contour(box_mm(10, 10, 14, 14, 0), uids[0]), unnamed],
+        ),
+        ("tumour 2", "", [contour(box_mm(30, 10, 40, 20, -5), uids[1])]),
+        ("Liver", "ORGAN", [contour(box_mm(5, 5, 30, 25, 0), uids[0])]),
+        ("nodule seed", "", [contour([1.0, 2.0, 0.0], uids[0], "POINT")]),
+        ("GTV-away", "GTV", [contour(box_mm(10, 10, 14, 14, 60), uid("absent"))]),
+    )
+
+
+def segmentation(uids: list[str]) -> Dataset:
+    """Return a binary segmentation: two nodules, an organ, a segment without a frame."""
+    nodules = [segment(1, "a", NODULE), segment(2, "b", NODULE, LUNG), segment(3, "none", NODULE)]
+    return seg(
+        [*nodules, segment(4, "liver", ("10200004", "SCT", "Liver"))],
+        [
+            (frame_groups(1, 0, uids[0]), plane(10, 14, 10, 14)),
+            (frame_groups(1, -5, uids[1]), plane(10, 20, 10, 13)),
+            (frame_groups(2, -5, None), plane(30, 36, 10, 15)),
+            (frame_groups(4, 0, uids[0]), plane(5, 25, 5, 25)),
+        ],
+    )
+
+
+def labelmap(uids: list[str]) -> Dataset:
+    """Return a label map of two nodules."""
+    pixels = plane(5, 15, 10, 20, value=1) + plane(20, 40, 10, 12, value=2)
+    segments = [segment(1, "a", NODULE), segment(2, "b", NODULE)]
+    return seg(segments, [(frame_groups(None, 0, uids[0]), pixels)], kind="LABELMAP")
+
+
+def fractional(uids: list[str]) -> Dataset:
+    """Return a fractional segmentation of one nodule."""
+    pixels = plane(5, 15, 10, 20, value=200) + plane(15, 16, 10, 20, value=90)
+    return seg([segment(1, "a", NODULE)], [(frame_groups(1, 0, uids[0]), pixels)], kind="FRACTIONAL")

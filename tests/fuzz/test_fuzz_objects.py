@@ -1,4 +1,4 @@
-"""SR and presentation states, broken in a fixed number of ways: mining never raises and drops no mark.
+"""Objects with marks, broken in a fixed number of ways: mining never raises and drops no mark.
 
 `LESIONGRAPH_FUZZ_CASES=20000 pytest tests/fuzz` runs that many new cases a test.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pydicom
 import pytest
 from dicom_tree import File, parse
-from documents import report, state, write_images
+from documents import fractional, labelmap, report, segmentation, state, structures, write_images
 from hypothesis import given
 from invariants import check
 from mutants import CHANGES, FLIPS, flipped, fuzz, mutated
@@ -23,7 +23,15 @@ from lesiongraph.mining.dicom_folder import mine_dicom
 from lesiongraph.mining.dicom_values import lenient_reading
 from lesiongraph.mining.result import MiningResult
 
-MAKERS = {"SR": report, "PR": state}
+MAKERS = {
+    "SR": report,
+    "PR": state,
+    "RTSTRUCT": structures,
+    "SEG": segmentation,
+    "SEG labels": labelmap,
+    "SEG fractions": fractional,
+}
+KEPT = {"SR": 2, "PR": 2, "RTSTRUCT": 2, "SEG": 2, "SEG labels": 2, "SEG fractions": 1}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +87,7 @@ def value(ds: Dataset, keyword: str) -> Any:
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_valid_document_gives_its_marks(folder, trees, kind):
     found = mine(folder, trees[kind].encoded())
-    assert (found.lesions.status == "kept").sum() == {"SR": 2, "PR": 2}[kind]
+    assert (found.lesions.status == "kept").sum() == KEPT[kind]
     check_nothing_lost(found, trees[kind].encoded())
 
 

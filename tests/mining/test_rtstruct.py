@@ -3,52 +3,13 @@
 import numpy as np
 import pytest
 from dicom_files import new_file, uid, volume
-from pydicom import Dataset
-from pydicom.sequence import Sequence as Items
+from structure_files import box_mm, contour, structure_set
 
 from lesiongraph.errors import UsageError
 from lesiongraph.mining.dicom_scan import DicomArchive
 from lesiongraph.mining.marks import FoundMark, RejectedMark
 from lesiongraph.mining.rtstruct import read_rtstruct
 from lesiongraph.mining.structures import HALF_ABSENT, names_a_lesion
-
-SPACING_X_MM, SPACING_Y_MM = 0.8, 0.5  # of `dicom_files.ct_slice`, whose first pixel lies at (-10, -20)
-
-
-def box_mm(x0: float, y0: float, x1: float, y1: float, z_mm: float) -> list[float]:
-    """A rectangle given in array coordinates (px), as contour data (mm)."""
-    corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-    return [v for x, y in corners for v in (-10 + x * SPACING_X_MM, -20 + y * SPACING_Y_MM, z_mm)]
-
-
-def contour(data: list[float], image_uid: str | None, kind: str = "CLOSED_PLANAR") -> Dataset:
-    item = Dataset()
-    item.ContourGeometricType = kind
-    item.ContourData = [f"{v:.4f}" for v in data]
-    item.NumberOfContourPoints = len(data) // 3
-    if image_uid is not None:
-        reference = Dataset()
-        reference.ReferencedSOPInstanceUID = image_uid
-        item.ContourImageSequence = Items([reference])
-    return item
-
-
-def structure_set(*rois: tuple[str, str, list[Dataset]]) -> Dataset:
-    """ROIs as (name, interpreted type, contours)."""
-    ds = new_file("1.2.840.10008.5.1.4.1.1.481.3", "RTSTRUCT", uid("rtstruct"))
-    names, observations, contours = [], [], []
-    for number, (name, kind, items) in enumerate(rois, start=1):
-        roi, observation, drawn = Dataset(), Dataset(), Dataset()
-        roi.ROINumber, roi.ROIName, roi.ReferencedFrameOfReferenceUID = number, name, uid("frame")
-        observation.ReferencedROINumber, observation.RTROIInterpretedType = number, kind
-        drawn.ReferencedROINumber, drawn.ContourSequence = number, Items(items)
-        names.append(roi)
-        observations.append(observation)
-        contours.append(drawn)
-    ds.StructureSetROISequence = Items(names)
-    ds.RTROIObservationsSequence = Items(observations)
-    ds.ROIContourSequence = Items(contours)
-    return ds
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """DICOM segmentations on made-up CT: binary, fractional, labelmap; own grids; several readers."""
 
-import numpy as np
 import pytest
-from dicom_files import coded, new_file, uid, volume
-from pydicom import Dataset
-from pydicom.pixels.utils import pack_bits
-from pydicom.sequence import Sequence as Items
+from dicom_files import uid, volume
+from structure_files import frame_groups, plane, seg, segment
 
 from lesiongraph.errors import UnreadableImageError
 from lesiongraph.mining.dicom_scan import DicomArchive
@@ -14,73 +11,6 @@ from lesiongraph.mining.seg import read_seg
 
 NODULE = ("27925004", "SCT", "Nodule")
 LIVER = ("10200004", "SCT", "Liver")
-
-
-def segment(number: int, label: str, kind: tuple[str, str, str], site: tuple | None = None) -> Dataset:
-    item = Dataset()
-    item.SegmentNumber, item.SegmentLabel = number, label
-    item.SegmentedPropertyCategoryCodeSequence = coded("91723000", "SCT", "Anatomical Structure")
-    item.SegmentedPropertyTypeCodeSequence = coded(*kind)
-    item.TrackingUID = uid("tracking", number)
-    if site is not None:
-        item.AnatomicRegionSequence = coded(*site)
-    return item
-
-
-def frame_groups(number: int | None, z_mm: float, image_uid: str | None, corner=(-10.0, -20.0)) -> Dataset:
-    item, position = Dataset(), Dataset()
-    position.ImagePositionPatient = [*corner, z_mm]
-    item.PlanePositionSequence = Items([position])
-    if number is not None:
-        which = Dataset()
-        which.ReferencedSegmentNumber = number
-        item.SegmentIdentificationSequence = Items([which])
-    if image_uid is not None:
-        source, derivation = Dataset(), Dataset()
-        source.ReferencedSOPInstanceUID = image_uid
-        derivation.SourceImageSequence = Items([source])
-        item.DerivationImageSequence = Items([derivation])
-    return item
-
-
-def seg(
-    segments: list[Dataset],
-    frames: list[tuple[Dataset, np.ndarray]],
-    kind: str = "BINARY",
-    spacing=(0.5, 0.8),
-) -> Dataset:
-    ds = new_file("1.2.840.10008.5.1.4.1.1.66.4", "SEG", uid("seg"))
-    ds.FrameOfReferenceUID = uid("frame")
-    ds.SegmentationType = kind
-    ds.SegmentSequence = Items(segments)
-    ds.PerFrameFunctionalGroupsSequence = Items([groups for groups, _ in frames])
-    shared, orientation, measures = Dataset(), Dataset(), Dataset()
-    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    measures.PixelSpacing = list(spacing)
-    shared.PlaneOrientationSequence = Items([orientation])
-    shared.PixelMeasuresSequence = Items([measures])
-    ds.SharedFunctionalGroupsSequence = Items([shared])
-    pixels = np.stack([plane for _, plane in frames]).astype(np.uint8)
-    ds.NumberOfFrames, ds.Rows, ds.Columns = pixels.shape
-    ds.SamplesPerPixel, ds.PixelRepresentation = 1, 0
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    if kind == "BINARY":
-        ds.BitsAllocated = ds.BitsStored = 1
-        ds.HighBit = 0
-        ds.PixelData = pack_bits(pixels)
-    else:
-        ds.BitsAllocated = ds.BitsStored = 8
-        ds.HighBit = 7
-        ds.PixelData = pixels.tobytes()
-    if kind == "FRACTIONAL":
-        ds.MaximumFractionalValue = 200
-    return ds
-
-
-def plane(x0: int, x1: int, y0: int, y1: int, value: int = 1, shape=(32, 48)) -> np.ndarray:
-    pixels = np.zeros(shape, np.uint8)
-    pixels[y0:y1, x0:x1] = value
-    return pixels
 
 
 @pytest.fixture
