@@ -211,10 +211,11 @@ class StudyFetcher:
         failed = len(self._causes)
         received = self._receive(self.pacs.headers(entry.study, series.series), series.instances, "headers")
         headers = [header for _, header in received]
-        self._names[admitted_series] = {
-            uid(own): InstanceName(entry.study, series.series, own)
-            for own in (values.text(header, "SOPInstanceUID") for header in headers)
-        }
+        own_uids = [values.text(header, "SOPInstanceUID") for header in headers]
+        if own_uids:  # else its images, whose headers may be here from before, are asked for by name
+            self._names[admitted_series] = {
+                uid(own): InstanceName(entry.study, series.series, own) for own in own_uids
+            }
         kept = study.add_headers(admitted_series, self._admitted(headers))
         if len(self._causes) == failed:
             state.counts[name_of(admitted_series)] = series.instances
