@@ -12,7 +12,7 @@ import pytest
 from stages import NUMBERS, TRAINING
 
 from lesiongraph.embedding import TrainedEmbedder
-from lesiongraph.errors import UsageError
+from lesiongraph.errors import TableSchemaError, UsageError
 from lesiongraph.evaluation import TABLE1_FIGURES, patient_bootstrap
 from lesiongraph.lesion import LESIONS
 from lesiongraph.pipeline import labelling, train
@@ -288,6 +288,11 @@ def test_the_noise_of_the_labels_is_stated(reproduced):
     assert set(of_rows) == set(TRAINED) - {"location"}
     assert of_rows["all"][0]["pool lesions of known type"] == 32
     assert 0 <= of_rows["all"][0]["after refinement"]["right of those labelled"] <= 1
+
+
+def test_a_truth_that_is_not_there_is_told_first(workspace, tmp_path):
+    with pytest.raises(TableSchemaError, match="CSV with columns tracking_uid, lesion"):
+        reproduce(Workspace(workspace), recipe(), seeds=1, truth=tmp_path / "none.csv")
 
 
 def test_rows_and_numbers_that_cannot_be(workspace):

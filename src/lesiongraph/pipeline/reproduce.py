@@ -21,6 +21,7 @@ from lesiongraph.pipeline.reproduce_runs import SCRATCH, Experiment, ensure_scor
 from lesiongraph.pipeline.reproduce_table import markdown, table_frame, table_json
 from lesiongraph.pipeline.train import check_start
 from lesiongraph.pipeline.training_set import check_located
+from lesiongraph.pipeline.truth import read_instances
 from lesiongraph.recipe import Recipe
 from lesiongraph.workspace import RunReport, Workspace, fingerprint
 
@@ -72,6 +73,8 @@ def reproduce(
         If nothing was mined or located, or lesions were mined since.
     WeightsError
         If the trunk's weights are absent.
+    TableSchemaError
+        If `truth` cannot be read or lacks a column.
 
     Source
     ------
@@ -84,6 +87,8 @@ def reproduce(
     for row in wanted:  # before hours are spent on the rows that go well
         if row.trained:
             check_start(row.recipe(recipe))
+    if truth is not None:
+        read_instances(truth)
     report = RunReport("reproduce")
     with workspace.lock():
         check_located(workspace)
