@@ -6,32 +6,22 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from process import start
 from small_hospital import tree
 from stages import TRAINING
 from test_bad_input import NEEDS, stages_run, workspace_before
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-c", "from lesiongraph.cli import main; main()"]
 PHANTOM = ("phantom", "--patients", "3", "--seed", "5", "--rows", "64", "--workers", "2")
 MOMENTS = (0.35, 0.65, 0.9)  # of the time an uninterrupted run takes
 LONGEST_S = 120
-
-
-def start(*arguments: object) -> subprocess.Popen:
-    """Start the command line in a process group of its own, so that its workers can be told apart."""
-    words = [*COMMAND, *map(str, arguments)]
-    return subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
 
 
 def finish(*arguments: object) -> tuple[dict, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.error
+from collections.abc import Iterator
 from pathlib import Path
 
 import objects
@@ -13,7 +14,7 @@ from dicom_files import uid
 from small_hospital import PATIENTS, STUDIES, write_study
 from test_objects import CASES, HEALTHY
 
-from orthanc import Orthanc, missing
+from orthanc import Orthanc
 
 REFUSED = (objects.absurd_length, objects.absurd_length_of_a_ct)
 DEADLY = (objects.nested, objects.nested_in_turn)  # Orthanc 1.10 itself ends at them
@@ -29,20 +30,12 @@ COUNTED = {objects.deflated_bomb: "PACS: objects too large"}  # it is refused be
 PATHS = ["../../etc/passwd", "/etc/passwd", "=cmd|'/c calc'!A1", "<script>alert(1)</script>"]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path_factory.mktemp("orthanc")) as running:
-        yield running
-
-
 @pytest.fixture
-def pacs(server: Orthanc):
-    """The PACS, empty again after the test."""
-    yield server
-    for study in server.find("Study", PatientID="*"):
-        server.delete(f"/studies/{study}")
+def pacs(orthanc: Orthanc) -> Iterator[Orthanc]:
+    """The PACS of this module, empty again after the test."""
+    yield orthanc
+    for study in orthanc.find("Study", PatientID="*"):
+        orthanc.delete(f"/studies/{study}")
 
 
 def write_healthy(folder: Path) -> str:

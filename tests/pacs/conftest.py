@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filled_orthanc import orthanc_with
 from small_hospital import write_hospital
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from orthanc import Orthanc, missing
+from orthanc import Orthanc
 
 PATIENTS = ("SMALL-1", "SMALL-5")  # one study, and two
 
@@ -25,8 +26,5 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pacs(hospital: Path, tmp_path: Path) -> Iterator[Orthanc]:
     """An Orthanc that holds the hospital, for one test to change."""
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path / "orthanc") as server:
-        server.upload_folder(hospital)
+    with orthanc_with(hospital, tmp_path / "orthanc") as server:
         yield server

@@ -9,7 +9,6 @@ from lesiongraph.pipeline.catalogue import read_catalogue
 from lesiongraph.pipeline.mine import mine
 from lesiongraph.pipeline.pacs_source import PacsOptions
 from lesiongraph.workspace import Workspace
-from orthanc import Orthanc, missing
 
 COLUMNS = [
     "lesion_id",
@@ -27,12 +26,9 @@ COLUMNS = [
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory, small_hospital):
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path_factory.mktemp("dimse")) as server:
-        server.upload_folder(small_hospital)
-        yield server
+def filled(orthanc, small_hospital):
+    orthanc.upload_folder(small_hospital)
+    return orthanc
 
 
 def options(filled, **more):

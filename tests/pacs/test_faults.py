@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pydicom
 import pytest
 from faulty_proxy import DAMAGES, Damage, FaultyProxy, cut_connection, faulty_proxy, no_answer, slow, status
 from mined_pacs import FAST, OPTIONS, pull, same_rows
+from process import start
 from pydicom.misc import is_dicom
 from small_hospital import STUDIES, write_study
 
@@ -23,9 +23,8 @@ from lesiongraph.pipeline.follow import follow
 from lesiongraph.pipeline.mine import mine
 from lesiongraph.pipeline.pacs_source import INCOMPLETE
 from lesiongraph.workspace import RunReport, Workspace
-from orthanc import Orthanc, missing
+from orthanc import Orthanc
 
-COMMAND = [sys.executable, "-c", "from lesiongraph.cli import main; main()"]
 OBJECT = "^GET /dicom-web/studies/[0-9.]+/series/[0-9.]+/instances/[0-9.]+$"
 
 
@@ -37,13 +36,10 @@ def proxy(pacs: Orthanc) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="module")
-def still(hospital: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+def still(orthanc: Orthanc, hospital: Path) -> Orthanc:
     """An Orthanc that holds the hospital, and that no test changes."""
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path_factory.mktemp("still")) as server:
-        server.upload_folder(hospital)
-        yield server
+    orthanc.upload_folder(hospital)
+    return orthanc
 
 
 @pytest.fixture
@@ -265,8 +261,7 @@ def test_the_command_tells_what_could_not_be_had(
 
 def start_mining(address: str, workspace: Path, *options: str) -> subprocess.Popen[str]:
     """Mine a PACS in a process of its own."""
-    words = [*COMMAND, "mine", address, "-w", str(workspace), "--keep-identifiers", "--step", "60", *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return start("mine", address, "-w", workspace, "--keep-identifiers", "--step", 60, *options)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filled_orthanc import orthanc_with
 from small_hospital import write_study
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,7 +18,7 @@ from made_once import made_once
 
 from lesiongraph.pipeline.phantom import write_phantom
 from lesiongraph.workspace import Workspace
-from orthanc import Orthanc, missing
+from orthanc import Orthanc
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +68,5 @@ def dry(workspace: Workspace, tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def pacs(tmp_path: Path, two_visits: Path) -> Iterator[Orthanc]:
     """An Orthanc that holds the hospital."""
-    if missing():
-        pytest.skip(missing())
-    with Orthanc(tmp_path / "orthanc") as server:
-        server.upload_folder(two_visits)
+    with orthanc_with(two_visits, tmp_path / "orthanc") as server:
         yield server

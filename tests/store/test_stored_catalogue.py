@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 from postgres import PASSWORD
+from process import start
 from small_hospital import PATIENTS, STUDIES, write_hospital, write_study
 from tables import catalogue
 
@@ -209,21 +208,18 @@ def test_a_workspace_does_not_change_its_database_unasked(workspace, tmp_path):
     assert add(workspace, range(1), f"sqlite:///{workspace.path}/catalogue.sqlite").already_done
 
 
-COMMAND = [sys.executable, "-c", "from lesiongraph.cli import main; main()"]
-
-
-def start_mining(sources, *options: object) -> subprocess.Popen:
-    words = [*COMMAND, "mine", *sources, *options]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.slow
 def test_two_miners_of_two_machines_on_one_catalogue(tmp_path, store_url):
     hospital = write_hospital(tmp_path / "hospital", PATIENTS[:3])
     sources = {"one": [PATIENTS[0], PATIENTS[1]], "other": [PATIENTS[1], PATIENTS[2]]}
     miners = [
-        start_mining(
-            [hospital / patient for patient in patients], "-w", tmp_path / name, "--store", store_url
+        start(
+            "mine",
+            *(hospital / patient for patient in patients),
+            "-w",
+            tmp_path / name,
+            "--store",
+            store_url,
         )
         for name, patients in sources.items()
     ]

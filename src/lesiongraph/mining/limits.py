@@ -6,7 +6,6 @@ import io
 import os
 import struct
 import zlib
-from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -96,7 +95,13 @@ def stream_size(frame: bytes) -> tuple[int, int] | None:
     return None
 
 
-def check_inflated(source: Path | BinaryIO) -> None:
+def check_inflated(path: Path) -> None:
+    """Check what a file unpacks to, as `check_inflated_stream` does."""
+    with path.open("rb") as file:
+        check_inflated_stream(file)
+
+
+def check_inflated_stream(file: BinaryIO) -> None:
     """Check what a file unpacks to if it is deflated (PS3.5 A.5), without keeping it: pydicom unpacks whole.
 
     Raises
@@ -104,20 +109,19 @@ def check_inflated(source: Path | BinaryIO) -> None:
     TooLargeError
         If it is more than INFLATED_MAX_BYTES.
     """
-    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-        if not _may_be_deflated(file.read(_META_BYTES)):
-            return
-        file.seek(0)
-        read_preamble(file, force=True)
-        if str(_read_file_meta_info(file).get("TransferSyntaxUID")) != _DEFLATED.decode():
-            return
-        unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while not unpacker.eof and (data := file.read(_CHUNK_BYTES)):
-            while data and not unpacker.eof:
-                total += len(unpacker.decompress(data, _CHUNK_BYTES))
-                data = unpacker.unconsumed_tail
-                if total > INFLATED_MAX_BYTES:
-                    raise TooLargeError(f"unpacks to more than {INFLATED_MAX_BYTES >> 20} MiB")
+    if not _may_be_deflated(file.read(_META_BYTES)):
+        return
+    file.seek(0)
+    read_preamble(file, force=True)
+    if str(_read_file_meta_info(file).get("TransferSyntaxUID")) != _DEFLATED.decode():
+        return
+    unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while not unpacker.eof and (data := file.read(_CHUNK_BYTES)):
+        while data and not unpacker.eof:
+            total += len(unpacker.decompress(data, _CHUNK_BYTES))
+            data = unpacker.unconsumed_tail
+            if total > INFLATED_MAX_BYTES:
+                raise TooLargeError(f"unpacks to more than {INFLATED_MAX_BYTES >> 20} MiB")
 
 
 def _may_be_deflated(start: bytes) -> bool:

@@ -25,7 +25,7 @@ from pydicom.tag import BaseTag
 from requests.adapters import HTTPAdapter
 
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.limits import TooLargeError, check_inflated
+from lesiongraph.mining.limits import TooLargeError, check_inflated_stream
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
 from lesiongraph.mining.pacs.errors import (
     CorruptAnswerError,
@@ -423,7 +423,7 @@ def _check_parts(answer: requests.Response) -> None:
         if stated and int(stated[1]) != (length := len(body) - len(b"\r\n")):
             raise CorruptAnswerError("a part of an answer", f"{int(stated[1])} bytes", f"{length}")
         if b"application/dicom\r" in head:
-            check_inflated(io.BytesIO(body))
+            check_inflated_stream(io.BytesIO(body))
 
 
 def _check_whole(dataset: Dataset, instance: str) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 
-from pydicom import Dataset
-
 from lesiongraph.mining import dicom_values as values
 from lesiongraph.mining.dicom_header import FRAME_GROUPS, HEADER_KEYWORDS
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
@@ -78,7 +76,7 @@ class DicomwebPacs:
         except PacsError:
             yield from self._headers_one_by_one(study, series)
             return
-        yield from (_received(study, series, header) for header in found)
+        yield from (Received.of_header(study, series, header) for header in found)
 
     def _headers_one_by_one(self, study: str, series: str) -> Iterator[Received]:
         for place in count():
@@ -89,7 +87,7 @@ class DicomwebPacs:
                 name = values.text(header, "SOPInstanceUID")
                 if lacks_something(header):
                     header = header_of(self._web.instance_metadata(study, series, name))
-                yield _received(study, series, header)
+                yield Received.of_header(study, series, header)
             except PacsError as error:
                 yield Received(InstanceName(study, series, ""), cause=error)
 
@@ -130,7 +128,3 @@ class DicomwebPacs:
     def close(self) -> None:
         """Close the connections."""
         self._web.close()
-
-
-def _received(study: str, series: str, header: Dataset) -> Received:
-    return Received(InstanceName(study, series, values.text(header, "SOPInstanceUID")), header)

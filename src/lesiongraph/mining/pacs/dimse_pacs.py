@@ -95,8 +95,7 @@ class DimsePacs:
             for one in self.instances(self.instance_names(study, series)):
                 yield one._replace(dataset=header_of(one.dataset) if one.dataset is not None else None)
             return
-        for header in found:
-            yield Received(InstanceName(study, series, values.text(header, "SOPInstanceUID")), header)
+        yield from (Received.of_header(study, series, header) for header in found)
 
     def _headers_of_images(self, query: dict[str, str]) -> list[Dataset]:
 

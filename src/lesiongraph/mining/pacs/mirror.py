@@ -21,8 +21,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,21 +126,18 @@ class MirroredStudy:
         """Whether the headers of a series are here."""
         return self._headers_path(series).is_file()
 
-    def add_headers(self, series: str, headers: Iterable[Dataset]) -> int:
+    def add_headers(self, series: str, headers: Mapping[str, bytes]) -> None:
         """Keep the headers of a series; those of images that the PACS no longer lists stay.
 
-        Return how many were kept: one whose values can be read and not be written is left out.
+        Parameters
+        ----------
+        headers : mapping
+            Admitted SOP Instance UID → the header, `encoded`.
         """
         path = self._headers_path(series)
-        known = list(_read_headers(path)) if path.is_file() else []
-        by_uid = {values.text(dataset, "SOPInstanceUID"): _encoded(dataset) for dataset in known}
-        kept = 0
-        for dataset in headers:
-            with suppress(Exception):  # pydicom raises many kinds on values that it read and cannot write
-                by_uid[values.text(dataset, "SOPInstanceUID")] = _encoded(dataset)
-                kept += 1
-        write_bytes(path, _packed(by_uid.values()))
-        return kept
+        known = _read_headers(path) if path.is_file() else ()
+        by_uid = {values.text(dataset, "SOPInstanceUID"): encoded(dataset) for dataset in known}
+        write_bytes(path, _packed((by_uid | dict(headers)).values()))
 
     def _headers_path(self, series: str) -> Path:
         return self.path / "headers" / f"{name_of(series)}.gz"
@@ -288,12 +284,13 @@ def _packed(headers: Iterable[bytes]) -> bytes:
     """Return encoded data sets one after the other, each preceded by its length, compressed."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-        for encoded in headers:
-            file.write(_LENGTH.pack(len(encoded)) + encoded)
+        for header in headers:
+            file.write(_LENGTH.pack(len(header)) + header)
     return buffer.getvalue()
 
 
-def _encoded(dataset: Dataset) -> bytes:
+def encoded(dataset: Dataset) -> bytes:
+    """Return a header as the mirror keeps it: without file meta, explicit little endian."""
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     with values.lenient_reading():

@@ -74,6 +74,11 @@ class Received(NamedTuple):
     dataset: Dataset | None = None
     cause: PacsError | None = None
 
+    @classmethod
+    def of_header(cls, study: str, series: str, header: Dataset) -> Received:
+        """Return a header that a search or metadata gave."""
+        return cls(InstanceName(study, series, values.text(header, "SOPInstanceUID")), header)
+
 
 @dataclass(frozen=True)
 class Mark:

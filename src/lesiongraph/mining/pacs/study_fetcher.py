@@ -30,7 +30,14 @@ from lesiongraph.mining.pacs.errors import (
     PacsRefusedError,
     PacsUnreachableError,
 )
-from lesiongraph.mining.pacs.mirror import Mirror, MirroredStudy, StudyState, name_of, write_dataset_file
+from lesiongraph.mining.pacs.mirror import (
+    Mirror,
+    MirroredStudy,
+    StudyState,
+    encoded,
+    name_of,
+    write_dataset_file,
+)
 from lesiongraph.mining.pacs.pacs import UNKNOWN, InstanceName, Pacs, Received, SeriesEntry, StudyEntry
 from lesiongraph.mining.result import MiningResult
 
@@ -113,9 +120,9 @@ class StudyFetcher:
         for one in series:
             with self._passing_over("series"):
                 if one.modality in MARK_MODALITIES:
-                    self._fetch_objects(study, entry, one)
+                    self._fetch_objects(study, one)
                 elif one.modality == "CT":
-                    self._fetch_headers(study, state, entry, one)
+                    self._fetch_headers(study, state, one)
         state = replace(
             state,
             patient=self._patient(study) or state.patient,
@@ -124,7 +131,7 @@ class StudyFetcher:
             modalities=sorted(entry.modalities),
             demand=self.demand.pixels,
         )
-        state.waiting = self._fetch_pixels(study, state, entry, series)
+        state.waiting = self._fetch_pixels(study, state, series)
         fetched = Fetched(self._instances() - before, self._causes)
         state.lacks_some = bool(fetched.causes)
         if not study.is_done or fetched.instances or self.counts[_HEADERS] > headers_before:
@@ -180,28 +187,31 @@ class StudyFetcher:
 
     # --- marks and headers ----------------------------------------------------------------------------
 
-    def _fetch_objects(self, study: MirroredStudy, entry: StudyEntry, series: SeriesEntry) -> None:
+    def _fetch_objects(self, study: MirroredStudy, series: SeriesEntry) -> None:
         """Fetch the objects of a series that are not here, whole."""
         uid = self.demand.arrival.uid
-        names = self.pacs.instance_names(entry.study, series.series)
+        names = self.pacs.instance_names(self._entry.study, series.series)
         missing = [name for name in names if not study.object_path(uid(name.instance)).exists()]
         for name, dataset in self._receive(self.pacs.instances(missing), len(missing), "objects"):
             self._keep(dataset, study.object_path(uid(name.instance)), _OBJECTS)
 
     def _keep(self, dataset: Dataset, path: Path, kind: str) -> None:
-        """Admit an object and write it; one that cannot be written is counted, and the others go on."""
-        try:
+        """Admit an object and write it."""
+        with self._leaving_out("objects"):
             write_dataset_file(path, self.demand.arrival.admit(dataset))
+            self.counts[kind] += 1
+
+    @contextmanager
+    def _leaving_out(self, what: str) -> Iterator[None]:
+        """Count what cannot be admitted or written, and go on with the others."""
+        try:
+            yield
         except (LesionGraphError, OSError):
             raise
         except Exception:  # pydicom raises many kinds on values that it read and cannot write
-            self.counts["PACS: objects that cannot be kept"] += 1
-            return
-        self.counts[kind] += 1
+            self.counts[f"PACS: {what} that cannot be kept"] += 1
 
-    def _fetch_headers(
-        self, study: MirroredStudy, state: StudyState, entry: StudyEntry, series: SeriesEntry
-    ) -> None:
+    def _fetch_headers(self, study: MirroredStudy, state: StudyState, series: SeriesEntry) -> None:
         """Fetch the headers of a series, unless it is here with as many images as the PACS states."""
         uid = self.demand.arrival.uid
         admitted_series = uid(series.series)
@@ -209,30 +219,22 @@ class StudyFetcher:
         if study.has_headers(admitted_series) and series.instances == known != UNKNOWN:
             return
         failed = len(self._causes)
-        received = self._receive(self.pacs.headers(entry.study, series.series), series.instances, "headers")
-        headers = [header for _, header in received]
+        listed = self.pacs.headers(self._entry.study, series.series)
+        headers = [header for _, header in self._receive(listed, series.instances, "headers")]
         own_uids = [values.text(header, "SOPInstanceUID") for header in headers]
         if own_uids:  # else its images, whose headers may be here from before, are asked for by name
             self._names[admitted_series] = {
-                uid(own): InstanceName(entry.study, series.series, own) for own in own_uids
+                uid(own): InstanceName(self._entry.study, series.series, own) for own in own_uids
             }
-        kept = study.add_headers(admitted_series, self._admitted(headers))
+        kept: dict[str, bytes] = {}
+        for header in headers:
+            with self._leaving_out("headers"):
+                admitted = self.demand.arrival.admit(header)
+                kept[values.text(admitted, "SOPInstanceUID")] = encoded(admitted)
+                self.counts[_HEADERS] += 1
+        study.add_headers(admitted_series, kept)
         if len(self._causes) == failed:
             state.counts[name_of(admitted_series)] = series.instances
-        self.counts[_HEADERS] += kept
-        if kept < len(headers):
-            self.counts["PACS: headers that cannot be kept"] += len(headers) - kept
-
-    def _admitted(self, headers: Iterable[Dataset]) -> Iterator[Dataset]:
-        """Yield the headers that can be admitted."""
-        for header in headers:
-            try:
-                admitted = self.demand.arrival.admit(header)
-            except (LesionGraphError, OSError):
-                raise
-            except Exception:  # as in `_keep`
-                continue
-            yield admitted
 
     def _patient(self, study: MirroredStudy) -> str:
         """Return the name of the study's admitted patient id, from the first header or object with one."""
@@ -246,9 +248,7 @@ class StudyFetcher:
 
     # --- pixels ---------------------------------------------------------------------------------------
 
-    def _fetch_pixels(
-        self, study: MirroredStudy, state: StudyState, entry: StudyEntry, series: Sequence[SeriesEntry]
-    ) -> bool:
+    def _fetch_pixels(self, study: MirroredStudy, state: StudyState, series: Sequence[SeriesEntry]) -> bool:
         """Fetch the slices that this study's marks call for; whether marks still wait for their image.
 
         Where a mark's image is in none of its series, the patient's other studies are looked at, and the
@@ -259,7 +259,7 @@ class StudyFetcher:
         if waiting and (others := [s for s in series if s.modality not in MODALITIES]):
             for one in others:
                 with self._passing_over("series"):
-                    self._fetch_headers(study, state, entry, one)
+                    self._fetch_headers(study, state, one)
             found = self._marks([study])
             waiting = _waits(found)
         family = list(self._family(study, state, waiting))
@@ -269,7 +269,7 @@ class StudyFetcher:
         for holder in [study, *family]:
             failed, fetched = len(self._causes), self.counts[_SLICES]
             with self._passing_over("series"):
-                self._fetch_wanted(holder, found, entry.patient_id)
+                self._fetch_wanted(holder, found)
             failed, fetched = len(self._causes) - failed, self.counts[_SLICES] - fetched
             if holder is not study and (failed or fetched):
                 known = holder.state()
@@ -287,13 +287,13 @@ class StudyFetcher:
     def _marks(self, studies: Sequence[MirroredStudy]) -> MiningResult:
         return mine_dicom([], studies, roi_pattern=self.demand.roi_pattern)
 
-    def _fetch_wanted(self, study: MirroredStudy, found: MiningResult, patient_id: str) -> None:
+    def _fetch_wanted(self, study: MirroredStudy, found: MiningResult) -> None:
         """Fetch the pixels that marks call for in one study."""
         wanted = list(self._wanted(study, found))
         if not wanted:
             return
         uid = self.demand.arrival.uid
-        names = self._own_names(study, {series for series, _ in wanted}, patient_id)
+        names = self._own_names(study, {series for series, _ in wanted})
         missing = [names[instance] for _, instance in wanted if instance in names]
         if gone := len(wanted) - len(missing):
             self.counts["PACS: slices gone"] += gone
@@ -314,21 +314,22 @@ class StudyFetcher:
                 if not study.image_path(instance).exists():
                     yield str(series), str(instance)
 
-    def _own_names(self, study: MirroredStudy, series: set[str], patient_id: str) -> dict[str, InstanceName]:
+    def _own_names(self, study: MirroredStudy, series: set[str]) -> dict[str, InstanceName]:
         """Return the PACS's names of the instances of admitted series, by admitted UID.
 
         The mirror keeps no identifier that the arrival took away, so the PACS is asked for them again.
         """
         uid = self.demand.arrival.uid
         if unknown := series - self._names.keys():
-            own = self._study_uids.get(study.name) or self._find_study(study, patient_id)
+            own = self._study_uids.get(study.name) or self._find_study(study)
             for one in self.pacs.series(own) if own is not None else ():
                 if uid(one.series) in unknown:
                     names = self.pacs.instance_names(own or "", one.series)
                     self._names[uid(one.series)] = {uid(name.instance): name for name in names}
         return {k: name for one in series for k, name in self._names.get(one, {}).items()}
 
-    def _find_study(self, study: MirroredStudy, patient_id: str) -> str | None:
+    def _find_study(self, study: MirroredStudy) -> str | None:
+        patient_id = self._entry.patient_id
         for entry, _ in self.pacs.studies_named(patient_id=patient_id) if patient_id else ():
             name = self.mirror.study(self.demand.arrival.uid(entry.study)).name
             self._study_uids[name] = entry.study
