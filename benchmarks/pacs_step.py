@@ -19,8 +19,7 @@ import numpy as np
 import pandas as pd
 
 from lesiongraph.lesion import KEPT
-from lesiongraph.mining import MiningResult
-from lesiongraph.pipeline.catalogue import TABLES, read_catalogue, read_locations
+from lesiongraph.pipeline.catalogue import TABLES, Catalogue, read_catalogue, read_locations
 from lesiongraph.pipeline.locate import locate
 from lesiongraph.pipeline.mine import mine
 from lesiongraph.pipeline.pacs_source import slices_to_fetch
@@ -76,17 +75,18 @@ def measure(folder: Path, scratch: Path) -> list[dict[str, float]]:
     return rows
 
 
-def take_away(workspace: Workspace, catalogue: MiningResult, step_mm: float) -> float:
+def take_away(workspace: Workspace, catalogue: Catalogue, step_mm: float) -> float:
     """Take away the pixels that a PACS would not be asked for; return the share of slices that stays."""
     wanted = slices_to_fetch(step_mm)
     kept = catalogue.lesions[(catalogue.lesions.status == KEPT) & (catalogue.lesions.slice_index >= 0)]
     rows = catalogue.series.set_index("series_instance_uid", drop=False)
-    here = pd.Series(False, index=catalogue.slices.index)
+    everything = catalogue.slices.whole()
+    here = pd.Series(False, index=everything.index)
     for uid, marks in kept.groupby("series_instance_uid"):
-        slices = catalogue.slices[catalogue.slices.series_instance_uid == uid].sort_values("slice_index")
+        slices = everything[everything.series_instance_uid == uid]
         chosen = set(wanted(rows.loc[uid].to_dict(), slices, marks))
         here[slices.index[slices.slice_index.isin(chosen)]] = True
-    sparse = catalogue.slices.assign(path=catalogue.slices.path.where(here, ""))
+    sparse = everything.assign(path=everything.path.where(here, ""))
     with workspace.lock(), workspace.write("catalogue", f"step{step_mm:g}") as folder:
         for name, schema in TABLES.items():
             folder.write_table(name, sparse if name == "slices" else getattr(catalogue, name), schema)

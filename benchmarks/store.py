@@ -20,12 +20,12 @@ import sqlalchemy
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "store"))
 
 from postgres import create_database, server, why_not
-from tables import catalogue
+from tables import catalogue, key_of
 
 from lesiongraph.lesion import CATALOGUE
 from lesiongraph.mining import MiningResult, assign_subsets
 from lesiongraph.pipeline.decide import decide
-from lesiongraph.pipeline.stored_catalogue import content_key, stored_catalogue
+from lesiongraph.pipeline.stored_catalogue import stored_catalogue
 from lesiongraph.workspace import Workspace
 from provenance import print_header
 
@@ -40,7 +40,7 @@ def write_parquet(tables: MiningResult, path: Path) -> None:
     """Write the snapshot alone, as `mine` did before there was a database."""
     workspace = Workspace(path)
     tables = MiningResult(assign_subsets(tables.lesions), tables.series, tables.slices, tables.landmarks)
-    with workspace.lock(), workspace.write("catalogue", content_key(tables)) as folder:
+    with workspace.lock(), workspace.write("catalogue", key_of(tables)) as folder:
         for name, schema in CATALOGUE.items():
             folder.write_table(name, getattr(tables, name), schema)
 
@@ -50,7 +50,8 @@ def put_rows(url: str, path: Path, tables: MiningResult) -> float:
     from lesiongraph.store import CatalogueStore, StoreAddress
 
     store = CatalogueStore(StoreAddress.parse(url))
-    store.set_cursor("tables are made", 1)
+    with store.read():
+        pass  # the tables are made
     empty = MiningResult()
 
     def put() -> None:
@@ -66,7 +67,7 @@ def put_rows(url: str, path: Path, tables: MiningResult) -> float:
 def add(workspace: Workspace, tables: MiningResult, url: str) -> float:
     def put() -> None:
         with workspace.lock(), stored_catalogue(workspace, url) as stored:
-            stored.former()  # as `mine` does, before it looks at the sources
+            stored.around(tables)  # as `mine` does, to judge marks as earlier runs did
             stored.add(tables, ["/archive"])
 
     return seconds(put)

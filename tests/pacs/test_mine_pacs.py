@@ -135,7 +135,7 @@ def test_a_smaller_step_fetches_more_slices(pacs: Orthanc, tmp_path: Path) -> No
     finer = pull(tmp_path / "w", pacs.dicomweb, PacsOptions(FAST, step_mm=20.0))
     assert finer.counts["PACS: slices fetched"] > 0
     assert finer.counts["PACS: headers fetched"] == 0
-    slices = read_catalogue(Workspace(tmp_path / "w")).slices
+    slices = read_catalogue(Workspace(tmp_path / "w")).slices.whole()
     assert (slices.path != "").all()
 
 
@@ -420,7 +420,7 @@ def test_a_rejected_mark_has_its_slice_too(pacs: Orthanc, tmp_path: Path) -> Non
     marks = catalogue.lesions[catalogue.lesions.patient_id == "SMALL-1"]
     assert set(marks.reason) == {"zero length"}
     assert (marks.image != "").all()
-    slices = catalogue.slices[catalogue.slices.series_instance_uid == marks.series_instance_uid.iloc[0]]
+    slices = catalogue.slices.of(marks.series_instance_uid.iloc[0])
     assert 0 < (slices.path != "").sum() < len(slices)
 
 

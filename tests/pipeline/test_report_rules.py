@@ -28,9 +28,11 @@ def context(tmp_path):
     kept.loc[10, "flags"] = f"{rules.NOT_CROSSING.flag};{rules.ACCEPTED_BY_HAND}"
     with workspace.lock(), workspace.write("catalogue", "d") as stage:
         stage.write_table("lesions", kept, LESIONS)
-        for name in ("series", "slices", "landmarks"):
-            frame = getattr(ReportContext(workspace, None, 0).catalogue, name)
+        catalogue = ReportContext(workspace, None, 0).catalogue
+        for name in ("series", "landmarks"):
+            frame = getattr(catalogue, name)
             stage.write_table(name, frame, dict(frame.dtypes.astype(str)))
+        stage.take_file(catalogue.slices.path)
     return ReportContext(workspace, None, 0)
 
 

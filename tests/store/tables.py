@@ -7,6 +7,12 @@ import pandas as pd
 
 from lesiongraph.lesion import KEPT, LANDMARKS, LESIONS, SERIES, SLICES, conform
 from lesiongraph.mining import MiningResult, merge_results
+from lesiongraph.pipeline.stored_catalogue import content_key
+
+
+def key_of(tables: MiningResult) -> str:
+    """Return the key of a snapshot of these tables."""
+    return content_key(tables.lesions, tables.series, [tables.slices], tables.landmarks)
 
 
 def catalogue(patients: range, *, slices: int = 4, marks: int = 2, study: str = "1") -> MiningResult:

@@ -12,7 +12,7 @@ from tables import catalogue
 
 from lesiongraph.errors import StoreError, StoreVersionError, UsageError
 from lesiongraph.lesion import CATALOGUE, Decision
-from lesiongraph.mining import MiningResult, as_found, in_order, merge_into, merge_results
+from lesiongraph.mining import MiningResult, as_found, in_order, merge_results
 from lesiongraph.store import CatalogueStore, StoreAddress, storable
 
 TABLES = tuple(CATALOGUE)
@@ -23,7 +23,7 @@ def put(store: CatalogueStore, found: MiningResult) -> dict[str, int]:
     with store.change() as change:
         change.begin_run("mine", "/w", ["/archive"])
         former = MiningResult(**{name: change.table(name) for name in TABLES})
-        _, part = merge_into(found, former)
+        part = merge_results([found, former])
         for name in TABLES:
             change.put(name, getattr(part, name), getattr(former, name))
         change.mark_seen("lesions", found.lesions.lesion_id)

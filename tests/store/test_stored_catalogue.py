@@ -10,15 +10,15 @@ import pytest
 from postgres import PASSWORD
 from process import start
 from small_hospital import PATIENTS, STUDIES, write_hospital, write_study
-from tables import catalogue
+from tables import catalogue, key_of
 
 from lesiongraph.errors import DecisionError, StageMissingError, StoreError, StoreMismatchError
 from lesiongraph.lesion import ContradictoryDecisionsError
-from lesiongraph.mining import assign_subsets, merge_results
+from lesiongraph.mining import MiningResult, assign_subsets, merge_results
 from lesiongraph.pipeline.catalogue import read_catalogue, read_decisions
 from lesiongraph.pipeline.decide import decide, decisions_table
 from lesiongraph.pipeline.mine import mine
-from lesiongraph.pipeline.stored_catalogue import content_key, export, stored_catalogue
+from lesiongraph.pipeline.stored_catalogue import export, stored_catalogue
 from lesiongraph.workspace import Workspace
 
 
@@ -29,6 +29,16 @@ def add(workspace: Workspace, patients: range, store: str | None = None, **about
 
 def ids(workspace: Workspace) -> list[str]:
     return read_catalogue(workspace).lesions.lesion_id.tolist()
+
+
+def same_as(workspace: Workspace, wanted: MiningResult) -> None:
+    """Check the snapshot, and that the slices of each series are found by its UID."""
+    found = read_catalogue(workspace)
+    for name in ("lesions", "series", "landmarks"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(wanted, name))
+    pd.testing.assert_frame_equal(found.slices.whole(), wanted.slices)
+    for uid, rows in wanted.slices.groupby("series_instance_uid"):
+        pd.testing.assert_frame_equal(found.slices.of(uid), rows.reset_index(drop=True))
 
 
 @pytest.fixture
@@ -44,9 +54,41 @@ def test_a_snapshot_holds_what_all_runs_found(workspace, store_url):
     add(workspace, range(2, 5))
     wanted = merge_results([catalogue(range(5))])
     wanted.lesions = assign_subsets(wanted.lesions)
-    found = read_catalogue(workspace)
-    for name in ("lesions", "series", "slices", "landmarks"):
-        pd.testing.assert_frame_equal(getattr(found, name), getattr(wanted, name))
+    same_as(workspace, wanted)
+
+
+def test_a_run_in_parts_ends_in_the_same_snapshot(workspace, tmp_path, store_url):
+    add(workspace, range(3, 5), store_url)
+    key = workspace.key("catalogue")
+    with workspace.lock(), stored_catalogue(workspace) as stored:
+        written = stored.add_part(catalogue(range(3)), ["/archive"])
+        assert written == {"lesions": 6, "series": 3, "slices": 12, "landmarks": 3}
+        assert workspace.key("catalogue") == key, "the snapshot waits for the last part"
+        stored.add_part(catalogue(range(5, 9), slices=6), ["/archive"])
+    whole = merge_results([catalogue(range(5)), catalogue(range(5, 9), slices=6)])
+    assert add(workspace, range(2)).lesions.lesion_id.tolist() == whole.lesions.lesion_id.tolist()
+    whole.lesions = assign_subsets(whole.lesions)
+    same_as(workspace, whole)
+    assert workspace.key("catalogue") == key_of(whole)
+
+
+def test_slices_of_a_database_put_back_from_a_backup(workspace, tmp_path, monkeypatch):
+    """The snapshot is of a state that the database has never been in: nothing of it may be taken over."""
+    add(workspace, range(2))
+    file = workspace.path / "catalogue.sqlite"
+    shutil.copy(file, tmp_path / "backup")
+    add(workspace, range(4), slices=7)
+    note = json.loads((workspace.path / "store.json").read_text())
+    shutil.copy(tmp_path / "backup", file)
+    other = Workspace(tmp_path / "other")  # a run of the same number, another day's
+    monkeypatch.setattr("lesiongraph.store.catalogue.utc_now", lambda: "2031-01-01T00:00:00Z")
+    with other.lock(), stored_catalogue(other, f"sqlite:///{file}") as stored:
+        stored.add(catalogue(range(3), slices=5), ["/archive"])
+    assert note["run"]["id"] == json.loads((other.path / "store.json").read_text())["run"]["id"]
+    add(workspace, range(1))
+    wanted = merge_results([catalogue(range(3), slices=5)])
+    wanted.lesions = assign_subsets(wanted.lesions)
+    same_as(workspace, wanted)
 
 
 def test_decisions_survive_later_runs(workspace, store_url):
@@ -66,10 +108,10 @@ def test_decisions_survive_later_runs(workspace, store_url):
     assert table.decided_at.str.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").all()
     decide(workspace, "undo", value="1", decided_by="Ann")
     decide(workspace, "undo", value="2", decided_by="Ann")
-    undone = read_catalogue(workspace)
     wanted = merge_results([catalogue(range(6))])
     wanted.lesions = assign_subsets(wanted.lesions)
-    assert workspace.key("catalogue") == content_key(wanted) == content_key(undone)
+    assert workspace.key("catalogue") == key_of(wanted)
+    same_as(workspace, wanted)
     assert len(read_decisions(workspace)) == 4
 
 
@@ -111,7 +153,7 @@ def old_workspace(path, patients: range) -> Workspace:
     workspace = Workspace(path)
     tables = catalogue(patients)
     tables.lesions = assign_subsets(tables.lesions)
-    with workspace.lock(), workspace.write("catalogue", content_key(tables)) as folder:
+    with workspace.lock(), workspace.write("catalogue", key_of(tables)) as folder:
         for name in ("lesions", "series", "slices", "landmarks"):
             folder.write_table(name, getattr(tables, name))
         folder.write_json("sources", ["/archive"])

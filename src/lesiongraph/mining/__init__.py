@@ -11,14 +11,15 @@ from lesiongraph.mining.duplicates import reject_duplicates
 from lesiongraph.mining.loose import LooseSeries, open_loose
 from lesiongraph.mining.mirror_folder import mirror_folders
 from lesiongraph.mining.readers import SliceReader, open_series
-from lesiongraph.mining.result import MiningResult, in_order, merge_into, merge_results
-from lesiongraph.mining.sources import is_table, mine_sources
+from lesiongraph.mining.result import MiningResult, in_order, merge_results, series_named
+from lesiongraph.mining.sources import PATIENTS_READ, is_table, mine_sources
 from lesiongraph.mining.subsets import as_found, assign_subsets
 
 __all__ = [
     "BURNED_IN",
     "IMAGE_NOT_FOUND",
     "MIRROR",
+    "PATIENTS_READ",
     "Arrival",
     "AsItIs",
     "Deidentifier",
@@ -35,7 +36,6 @@ __all__ = [
     "in_order",
     "is_table",
     "mark_workspace",
-    "merge_into",
     "merge_results",
     "mine_sources",
     "mirror_folders",
@@ -43,5 +43,6 @@ __all__ = [
     "open_series",
     "reject_duplicates",
     "rules",
+    "series_named",
     "unmark_if_empty",
 ]

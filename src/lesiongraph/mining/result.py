@@ -101,33 +101,10 @@ def in_order(tables: MiningResult) -> MiningResult:
     )
 
 
-def merge_into(found: MiningResult, former: MiningResult) -> tuple[MiningResult, MiningResult]:
-    """Return `former` with `found` in it, and the part of it that `found` could change.
-
-    The same as `merge_results([found, former])`, at the cost of what was found: only rows of its lesions and
-    series are looked at. A table that did not change is returned as it was given.
-    """
-    series_uids = {
-        uid
-        for frame in (found.series, found.slices, found.landmarks)
-        for uid in frame["series_instance_uid"].unique()
-    }
-    near, far = {}, {}
-    for name, schema in CATALOGUE.items():
-        frame = getattr(former, name)
-        touched = frame["series_instance_uid"].isin(series_uids)
-        if schema is LESIONS:
-            touched |= frame["lesion_id"].isin(set(found.lesions["lesion_id"]))
-        near[name], far[name] = frame[touched].reset_index(drop=True), frame[~touched]
-    part = merge_results([found, MiningResult(**near)])
-    whole = {}
-    for name, schema in CATALOGUE.items():
-        new = getattr(part, name)
-        if new.equals(near[name]):
-            whole[name] = getattr(former, name)
-        else:
-            whole[name] = _sorted(_joined([new, far[name]], schema), _ORDER[name], schema)
-    return MiningResult(**whole, counts=part.counts), part
+def series_named(found: MiningResult) -> set[str]:
+    """Return the series of which a result says something: merged with theirs, no other rows can change."""
+    tables = (found.series, found.slices, found.landmarks)
+    return {uid for frame in tables for uid in frame["series_instance_uid"].unique()}
 
 
 def _merged_slices(results: Sequence[MiningResult]) -> pd.DataFrame:

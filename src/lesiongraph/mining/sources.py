@@ -15,6 +15,7 @@ from lesiongraph.mining.structures import compile_roi_pattern
 from lesiongraph.mining.subsets import assign_subsets
 
 DEEPLESION_TABLE = "DL_info.csv"
+PATIENTS_READ = "read marks of patients"
 Progress = Callable[[str, int, int], None]
 
 
@@ -83,7 +84,7 @@ def _mine_mirrored(
     for done, group in enumerate(mirrored, 1):
         yield mine_dicom([], group, roi_pattern=roi_pattern)
         if progress is not None:
-            progress("read marks of patients", done, len(mirrored))
+            progress(PATIENTS_READ, done, len(mirrored))
 
 
 def is_table(source: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from lesiongraph.lesion import (
@@ -13,15 +15,34 @@ from lesiongraph.lesion import (
     Decision,
     conform,
 )
-from lesiongraph.mining import MiningResult
-from lesiongraph.workspace import RunReport, Workspace
+from lesiongraph.workspace import RunReport, SortedTable, StageFolder, Workspace
 
 TABLES = CATALOGUE
+SLICES_KEY = "series_instance_uid"  # what the snapshot's slices are sorted and read by
 DECISIONS = "decisions"  # the stage that holds every decision taken
 _LOCATION_COLUMNS = {"score": "z_score", "confidence": "z_confidence", "flag": "z_flag", "model": "z_model"}
 
 
-def read_catalogue(workspace: Workspace) -> MiningResult:
+@dataclass(frozen=True)
+class Catalogue:
+    """The snapshot of the catalogue: three tables in memory, the slices on disk, read series by series.
+
+    There are a hundred and more slices to a lesion's series: whole, they would be most of what a stage holds.
+    """
+
+    lesions: pd.DataFrame
+    series: pd.DataFrame
+    landmarks: pd.DataFrame
+    slices: SortedTable  # SLICES rows by series, head → foot
+
+    @classmethod
+    def read(cls, folder: StageFolder) -> Catalogue:
+        """Read the folder of a `catalogue` stage."""
+        lesions, series, landmarks = map(folder.read_table, ("lesions", "series", "landmarks"))
+        return cls(lesions, series, landmarks, folder.open_sorted("slices", SLICES_KEY))
+
+
+def read_catalogue(workspace: Workspace) -> Catalogue:
     """Return the four tables.
 
     Raises
@@ -29,8 +50,7 @@ def read_catalogue(workspace: Workspace) -> MiningResult:
     StageMissingError
         If nothing has been mined.
     """
-    folder = workspace.open("catalogue", "mine SOURCE", "catalogue")
-    return MiningResult(**{name: folder.read_table(name) for name in TABLES})
+    return Catalogue.read(workspace.open("catalogue", "mine SOURCE", "catalogue"))
 
 
 def read_decisions(workspace: Workspace) -> list[Decision]:

@@ -7,25 +7,25 @@ not, and takes their results over (ADR 19).
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
-from lesiongraph.mining import MiningResult
+from lesiongraph.pipeline.catalogue import Catalogue
 
 # What of a mark decides where it lies and which pixels its patch shows
 _MARK = ["lesion_id", "slice_index", "x0", "y0", "x1", "y1"]
 
 
-def series_keys(catalogue: MiningResult) -> dict[str, str]:
+def series_keys(catalogue: Catalogue) -> dict[str, str]:
     """Return one key a series: its own row, its slices (order, place, file) and its landmarks.
 
     Files are known by their paths: the workspace takes the content of a file it has read as settled.
     """
-    slices = catalogue.slices.sort_values(["series_instance_uid", "slice_index"], kind="stable")
     landmarks = catalogue.landmarks.sort_values(["series_instance_uid", "name"], kind="stable")
     digests = {uid: hashlib.sha256() for uid in catalogue.series.series_instance_uid}
-    for table in (catalogue.series, slices, landmarks):
+    for table in chain([catalogue.series], catalogue.slices.parts(), [landmarks]):
         rows = pd.util.hash_pandas_object(table, index=False).to_numpy()  # (n,) uint64
         for uid, positions in table.groupby("series_instance_uid", sort=False).indices.items():
             if uid in digests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,14 +19,12 @@ from lesiongraph.bodypart import (
     train_ssbr,
 )
 from lesiongraph.lesion import KEPT
-from lesiongraph.mining import MiningResult
-from lesiongraph.pipeline.catalogue import read_catalogue, read_series_locations
+from lesiongraph.pipeline.catalogue import Catalogue, read_catalogue, read_series_locations
 from lesiongraph.pipeline.inputs_of import series_keys
 from lesiongraph.pipeline.located_series import FormerLocations, LocatedTables, Scorer, located_keys
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for
 from lesiongraph.pipeline.series_views import (
-    SeriesJob,
     series_jobs,
     view_all,
     view_series,
@@ -97,7 +95,7 @@ def locate(
 
 
 def _locate_all(
-    catalogue: MiningResult,
+    catalogue: Catalogue,
     scorer: Scorer,
     former: FormerLocations,
     reading: tuple[bool, int],
@@ -119,7 +117,7 @@ def _locate_all(
     )
     keys = located_keys(jobs, series_keys(catalogue))
     todo = [job for job in jobs if not former.holds(keys[str(job.series["series_instance_uid"])])]
-    views = view_all(todo, workers, view_series)
+    views = view_all(todo, catalogue.slices, workers, view_series)
     tables = LocatedTables.of(kept.lesion_id, NO_IMAGE)
     for done, job in enumerate(jobs, start=1):
         uid = str(job.series["series_instance_uid"])
@@ -139,7 +137,7 @@ def _locate_all(
 
 def _fitted(
     workspace: Workspace,
-    catalogue: MiningResult,
+    catalogue: Catalogue,
     plan: tuple[SsbrDesign, int, int],
     workers: int,
     progress: Progress,
@@ -165,7 +163,8 @@ def _fitted(
         with workspace.write("ssbr", key) as folder:
             # in the unfinished stage's folder: what a killed or full run leaves there is swept away
             pixels = folder.path / "volumes.u8"
-            volumes = _stored(jobs, VolumeStore(pixels), workers, progress)
+            read = view_all(jobs, catalogue.slices, workers, view_to_learn)
+            volumes = _stored(read, len(jobs), VolumeStore(pixels), progress)
             model = train_ssbr(
                 volumes,
                 SsbrRecipe(),
@@ -184,13 +183,13 @@ def _fitted(
 
 
 def _stored(
-    jobs: Sequence[SeriesJob], store: VolumeStore, workers: int, progress: Progress
+    read: Iterable[Sequence[TrainingVolume]], series: int, store: VolumeStore, progress: Progress
 ) -> list[TrainingVolume]:
-    """Read the series into the store, one at a time."""
-    for done, some in enumerate(view_all(jobs, workers, view_to_learn), start=1):
+    """Put the volumes of one series after the other into the store."""
+    for done, some in enumerate(read, start=1):
         for volume in some:
             store.add(volume)
-        progress("read volumes for SSBR", done, len(jobs))
+        progress("read volumes for SSBR", done, series)
     return store.volumes()
 
 

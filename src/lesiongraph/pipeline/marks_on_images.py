@@ -20,13 +20,15 @@ UNREADABLE = "unreadable image"
 
 
 def check_on_images(found: MiningResult, former: MiningResult, progress: Progress) -> None:
-    """Judge, in place, marks on their key slices: reject what cannot be read or lies off the body."""
+    """Judge, in place, marks on their key slices: reject what cannot be read or lies off the body.
+
+    `former` is what the catalogue holds of the same marks and series: what an earlier run saw stays.
+    """
     checked = former.lesions[_was_judged(former.lesions)].set_index("lesion_id")
     lesions = found.lesions
     todo = lesions[(lesions.status == KEPT) & (lesions.slice_index >= 0)]
     series_rows = found.series.set_index("series_instance_uid", drop=False)
     slices_of = dict(tuple(found.slices.groupby("series_instance_uid")))
-    # what an earlier run saw stays
     burned_in = {*series_burned_in(former.series), *series_burned_in(found.series)}
     done = 0
     for series_uid, marks in todo.groupby("series_instance_uid"):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from lesiongraph.lesion import KEPT, REJECTED
-from lesiongraph.mining import BURNED_IN, IMAGE_NOT_FOUND, MiningResult, mine_sources, rules
-from lesiongraph.mining.pacs import MirroredStudy, PacsAddress, is_pacs_address
+from lesiongraph.mining import BURNED_IN, rules
+from lesiongraph.mining.pacs import PacsAddress, is_pacs_address
 from lesiongraph.pipeline.identifiers import KEEP, Identifiers
-from lesiongraph.pipeline.marks_on_images import check_on_images, series_burned_in
+from lesiongraph.pipeline.marks_on_images import check_on_images
 from lesiongraph.pipeline.pacs_source import PacsOptions, pull_source, whole_mirror
+from lesiongraph.pipeline.portions import Portion, Tally, joined, portions
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.stored_catalogue import StoredCatalogue, Taken, stored_catalogue
 from lesiongraph.workspace import RunReport, Workspace
+
+READ_AGAIN = "{} sources mined before were read again: reports and their images had come apart"
 
 
 def mine(
@@ -54,7 +57,7 @@ def mine(
         stored_catalogue(workspace, store) as catalogue,
         identifiers.door(workspace, paths, report, for_pacs=bool(addresses)) as door,
     ):
-        former, known = catalogue.former(), _known_sources(catalogue)
+        known = _known_sources(catalogue)
         paths = list(door.taken_in(paths, progress))
         mirrors = [
             pull_source(
@@ -64,31 +67,37 @@ def mine(
             for address in addresses
         ]  # fmt: skip
         given = [*(str(path.absolute()) for path in paths), *map(str, addresses)]
-        read = partial(mine_sources, roi_pattern=roi_pattern, progress=progress)
-        groups = [group for source in mirrors for group in source.groups()] if mirrors else None
-        found = read(paths, mirrored=groups)
+        all_sources = list(dict.fromkeys([*known, *given]))
         apart = [source for source in known if source not in given]
-        if apart and _report_and_image_came_apart(found, former):
-            more_paths, more_groups = _mined_before(workspace, apart)
-            found = read([*paths, *more_paths], mirrored=[*(groups or []), *more_groups])
-            report.notes.append(
-                f"{len(apart)} sources mined before were read again: reports and their images had come apart"
-            )
-        check_on_images(found, former, progress)
-        taken = catalogue.add(found, list(dict.fromkeys([*known, *given])))
-        for source in mirrors:
-            source.save_mined()
-        _fill(report, found, taken, str(catalogue.store.address))
+        tally = Tally()
+        todo = deque(portions(paths, mirrors))
+        shown = progress if len(todo) == 1 else tally.shown(progress, todo)
+        while todo:
+            portion = todo.popleft()
+            found = portion.read(roi_pattern, shown)
+            if apart and catalogue.came_apart(found):
+                portion = joined([portion, *todo, _mined_before(workspace, apart)])
+                todo.clear()
+                found = portion.read(roi_pattern, progress)
+                report.notes.append(READ_AGAIN.format(len(apart)))
+            check_on_images(found, catalogue.around(found), shown)
+            if todo:
+                tally.rows_written.update(catalogue.add_part(found, all_sources))
+            else:
+                taken = catalogue.add(found, all_sources)
+                tally.rows_written.update(taken.rows_written)
+            for source in mirrors:
+                source.save_mined(portion.patients or ())
+            tally.take(found, portion)
+        _fill(report, tally, taken, str(catalogue.store.address))
         workspace.write_run_report("mine", report.finish().as_dict())
     return report
 
 
-def _mined_before(
-    workspace: Workspace, sources: Sequence[str]
-) -> tuple[list[Path], list[list[MirroredStudy]]]:
+def _mined_before(workspace: Workspace, sources: Sequence[str]) -> Portion:
     """Return the paths among sources, and of each PACS all that its mirror holds."""
     paths, addresses = _sorted_out(sources)
-    return paths, [group for address in addresses for group in whole_mirror(workspace, address)]
+    return Portion(paths, [group for address in addresses for group in whole_mirror(workspace, address)])
 
 
 def _sorted_out(sources: Sequence[Path | str]) -> tuple[list[Path], list[PacsAddress]]:
@@ -103,42 +112,22 @@ def _known_sources(catalogue: StoredCatalogue) -> list[str]:
     return [s for s in catalogue.sources() if is_pacs_address(s) or Path(s).exists()]
 
 
-def _report_and_image_came_apart(found: MiningResult, former: MiningResult) -> bool:
-    """Whether marks of one of the two wait for an image, or at least a study, that the other holds.
-
-    A mark whose image is nowhere must not have a whole archive read again with every new source.
-    """
-    return _brings_image(found, former) or _brings_image(former, found)
-
-
-def _brings_image(images: MiningResult, marks: MiningResult) -> bool:
-    waiting = marks.lesions[marks.lesions.reason == IMAGE_NOT_FOUND]
-    unnamed = waiting[waiting.sop_instance_uid == ""]  # the reader could not name the image it missed
-    named = waiting.sop_instance_uid[waiting.sop_instance_uid != ""]
-    with_images = images.series[images.series.slices > 0]
-    return bool(
-        named.isin(images.slices.sop_instance_uid).any()
-        or unnamed.study_instance_uid.isin(with_images.study_instance_uid).any()
-    )
-
-
-def _fill(report: RunReport, found: MiningResult, taken: Taken, address: str) -> None:
+def _fill(report: RunReport, tally: Tally, taken: Taken, address: str) -> None:
     """Say what was found, and what became of it in the catalogue."""
     report.already_done = taken.already_done
-    report.details["store"] = {"address": address, "rows written": taken.rows_written}
+    report.details["store"] = {"address": address, "rows written": dict(tally.rows_written)}
     # kept and rejected are counted again below: images and other objects have had their say by then
     judged = ("kept", "rejected")
-    report.counts.update({k: n for k, n in found.counts.items() if k.partition(":")[0] not in judged})
-    everything = taken.tables.lesions
-    lesions = everything[everything.lesion_id.isin(found.lesions.lesion_id)]
+    report.counts.update({k: n for k, n in tally.counts.items() if k.partition(":")[0] not in judged})
+    lesions = taken.lesions[taken.lesions.lesion_id.isin(tally.lesion_ids)]
     kept = lesions[lesions.status == KEPT]
     report.counts["marks kept"] = len(kept)
     for source, number in kept.source.value_counts().items():
         report.counts[f"marks kept from {source}"] = int(number)
     report.counts["marks rejected"] = len(lesions) - len(kept)
-    report.counts["catalogue rows"] = len(everything)
-    if burned_in := series_burned_in(found.series):
-        report.counts[f"series with {BURNED_IN}"] = len(burned_in)
+    report.counts["catalogue rows"] = len(taken.lesions)
+    if tally.burned_in:
+        report.counts[f"series with {BURNED_IN}"] = len(tally.burned_in)
     _count_reasons(report, lesions.loc[lesions.status == REJECTED, "reason"])
 
 

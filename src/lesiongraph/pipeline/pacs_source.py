@@ -60,14 +60,16 @@ class MirroredSource:
     mirror: Mirror
     new: dict[str, int]  # name of a study -> version
 
-    def groups(self) -> list[list[MirroredStudy]]:
+    def patients(self) -> list[list[MirroredStudy]]:
         """Return the studies to mine, the studies of a patient together."""
         patients = self.mirror.by_patient().values()
         return [studies for studies in patients if any(study.name in self.new for study in studies)]
 
-    def save_mined(self) -> None:
-        """Keep that the catalogue holds them."""
-        self.mirror.save_mined(self.new)
+    def save_mined(self, patients: Iterable[Iterable[MirroredStudy]]) -> None:
+        """Keep that the catalogue holds those of these studies that are of this mirror."""
+        mined = {study.path for studies in patients for study in studies}
+        is_mined = {name: self.mirror.study_named(name).path in mined for name in self.new}
+        self.mirror.save_mined({name: version for name, version in self.new.items() if is_mined[name]})
 
 
 def pull_source(

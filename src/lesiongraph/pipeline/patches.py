@@ -62,7 +62,6 @@ def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Pr
             "Patches", "at least one kept lesion with an image", 0, "Mine a source that has images."
         )
     series_rows = catalogue.series.set_index("series_instance_uid", drop=False)
-    slices_of = dict(tuple(catalogue.slices.groupby("series_instance_uid")))
     keys = mark_keys(todo, series_keys(catalogue)).to_dict()
     former = _FormerPatches.of(workspace, recipe)
     unreadable: dict[str, int] = {}
@@ -70,7 +69,7 @@ def _cut_all(workspace: Workspace, recipe: ImagingRecipe, key: str, progress: Pr
     with workspace.write("patches", key) as folder:
         with PatchWriter(folder.path / "patches", patch_provenance(recipe)) as writer:
             for series_uid, marks in todo.groupby("series_instance_uid"):
-                slices = slices_of[series_uid].sort_values("slice_index")
+                slices = catalogue.slices.of(series_uid)
                 series = series_rows.loc[series_uid].to_dict()
                 reader = CachedReader(open_series(series, slices))
                 for row in marks.sort_values(["slice_index", "lesion_id"]).itertuples():

@@ -102,8 +102,12 @@ def _connection(to: str, settings: PacsSettings | None) -> DicomwebConnection:
 
 
 def _image_files(workspace: Workspace) -> dict[str, Path]:
-    slices = read_catalogue(workspace).slices
-    return dict(zip(slices.sop_instance_uid, map(Path, slices.path), strict=True))
+    return {
+        uid: Path(path)
+        for part in read_catalogue(workspace).slices.parts()
+        for uid, path in zip(part.sop_instance_uid, part.path, strict=True)
+        if path
+    }
 
 
 def push(

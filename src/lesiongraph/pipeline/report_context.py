@@ -12,8 +12,8 @@ from lesiongraph.errors import StageMissingError
 from lesiongraph.figures import MarkOnSlice, Tile
 from lesiongraph.imaging import PatchStore, canonical_view
 from lesiongraph.lesion import Axis, BoundingBox
-from lesiongraph.mining import MiningResult, open_series, rules
-from lesiongraph.pipeline.catalogue import kept_lesions, read_catalogue
+from lesiongraph.mining import open_series, rules
+from lesiongraph.pipeline.catalogue import Catalogue, kept_lesions, read_catalogue
 from lesiongraph.pipeline.truth import read_instances
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.recipe import ImagingRecipe
@@ -37,7 +37,7 @@ class ReportContext:
         return np.random.default_rng(self.rng_seed)
 
     @cached_property
-    def catalogue(self) -> MiningResult:
+    def catalogue(self) -> Catalogue:
         """The four tables."""
         return read_catalogue(self.workspace)
 
@@ -98,9 +98,8 @@ class ReportContext:
             If the slice cannot be read.
         """
         series = self.series_row(row.series_instance_uid)
-        slices = self.catalogue.slices
-        own = slices[slices.series_instance_uid == row.series_instance_uid].sort_values("slice_index")
-        hu = open_series(series.to_dict(), own).read([int(row.slice_index)])[0]
+        slices = self.catalogue.slices.of(row.series_instance_uid)
+        hu = open_series(series.to_dict(), slices).read([int(row.slice_index)])[0]
         rows, columns = hu.shape
         flips = bool(series.flip_x), bool(series.flip_y)
         lines = [

@@ -19,7 +19,7 @@ from lesiongraph.mining.write_back import (
     Tracking,
 )
 from lesiongraph.pipeline.catalogue import catalogue_table, read_catalogue
-from lesiongraph.workspace import RunReport, Workspace
+from lesiongraph.workspace import RunReport, SortedTable, Workspace
 
 
 def reportable_lesions(workspace: Workspace, report: RunReport) -> pd.DataFrame:
@@ -44,13 +44,24 @@ def reportable_lesions(workspace: Workspace, report: RunReport) -> pd.DataFrame:
     report.counts["lesions of the catalogue"] = len(table)
     report.rejected.update({str(k): int(n) for k, n in table._why[table._why != ""].value_counts().items()})
     table = table[table._why == ""]
-    frames = catalogue.slices.set_index(["series_instance_uid", "slice_index"]).frame
-    places = pd.MultiIndex.from_frame(table[["series_instance_uid", "slice_index"]])
-    table = table.assign(_frame=frames.reindex(places).fillna(0).astype(int).to_numpy())
+    table = table.assign(_frame=_frames(table, catalogue.slices))
     table = table.join(_predicted_types(workspace, report), on="lesion_id")
     return table.sort_values(
         ["patient_id", "study_date", "study_instance_uid", "lesion_id"], ignore_index=True
     )
+
+
+def _frames(lesions: pd.DataFrame, slices: SortedTable) -> list[int]:
+    """Return the frame of each lesion's image file: 0 but in multi-frame objects."""
+    wanted = set(lesions.series_instance_uid)
+    frames: dict[tuple[str, int], int] = {}
+    for part in slices.parts():
+        rows = part[(part.frame != 0) & part.series_instance_uid.isin(wanted)]
+        frames |= dict(
+            zip(zip(rows.series_instance_uid, rows.slice_index, strict=True), rows.frame, strict=True)
+        )
+    places = zip(lesions.series_instance_uid, lesions.slice_index, strict=True)
+    return [int(frames.get(place, 0)) for place in places]
 
 
 def why_none(report: RunReport) -> str:

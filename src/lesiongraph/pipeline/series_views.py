@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, starmap
 from typing import TypeVar
 
 import numpy as np
@@ -26,8 +26,10 @@ from lesiongraph.bodypart import (
 from lesiongraph.errors import LesionGraphError
 from lesiongraph.imaging import body_mask, canonical_view, place_flag, relative_xy, whole_body_box
 from lesiongraph.lesion import BoundingBox
-from lesiongraph.mining import MiningResult, SliceReader, open_series
+from lesiongraph.mining import SliceReader, open_series
+from lesiongraph.pipeline.catalogue import Catalogue
 from lesiongraph.processes import worker_pool
+from lesiongraph.workspace import SortedTable
 
 _SLICES_AT_ONCE = 8
 Viewed = TypeVar("Viewed")
@@ -44,7 +46,6 @@ class SeriesJob:
     """One series to view, and the marks on it."""
 
     series: dict[str, object]
-    slices: pd.DataFrame  # SLICES rows, sorted by slice_index
     marks: pd.DataFrame  # kept LESIONS rows on this series
     mode: SliceMode
     least_step_mm: float = 0.0  # slices nearer than this to one read before are left out; 0 reads all
@@ -65,7 +66,7 @@ class SeriesView:
 
 
 def series_jobs(
-    catalogue: MiningResult,
+    catalogue: Catalogue,
     marks: pd.DataFrame,
     mode: SliceMode,
     *,
@@ -73,45 +74,47 @@ def series_jobs(
     least_step_mm: float = 0.0,
 ) -> list[SeriesJob]:
     """Return one job for each wanted series that has slices (all series where none are named)."""
-    slices_of = dict(tuple(catalogue.slices.groupby("series_instance_uid")))
+    with_slices = catalogue.slices.values()
     marks_of = dict(tuple(marks.groupby("series_instance_uid")))
     return [
         SeriesJob(
             series=dict(row),
-            slices=slices_of[uid].sort_values("slice_index"),
             marks=marks_of.get(uid, marks.iloc[:0]),
             mode=mode,
             least_step_mm=least_step_mm,
         )
         for row in catalogue.series.to_dict("records")
-        if (uid := row["series_instance_uid"]) in slices_of and (wanted is None or uid in wanted)
+        if (uid := row["series_instance_uid"]) in with_slices and (wanted is None or uid in wanted)
     ]
 
 
 def view_all(
-    jobs: Sequence[SeriesJob], workers: int, view: Callable[[SeriesJob], Viewed]
+    jobs: Sequence[SeriesJob],
+    slices: SortedTable,
+    workers: int,
+    view: Callable[[SeriesJob, pd.DataFrame], Viewed],
 ) -> Iterator[Viewed]:
-    """Yield `view(job)` in the order of `jobs`, at most a few ahead, so that memory stays flat."""
+    """Yield `view(job, its slices)` in the order of `jobs`, a few ahead, so that memory stays flat."""
+    stream = ((job, slices.of(str(job.series["series_instance_uid"]))) for job in jobs)
     if workers <= 1 or len(jobs) <= 2:
-        yield from map(view, jobs)
+        yield from starmap(view, stream)
         return
     with worker_pool(min(workers, len(jobs))) as pool:
-        stream = iter(jobs)
-        ahead: list[Future[Viewed]] = [pool.submit(view, job) for job in islice(stream, 2 * workers)]
+        ahead: list[Future[Viewed]] = [pool.submit(view, *given) for given in islice(stream, 2 * workers)]
         while ahead:
             viewed = ahead.pop(0).result()
-            ahead += [pool.submit(view, job) for job in islice(stream, 1)]
+            ahead += [pool.submit(view, *given) for given in islice(stream, 1)]
             yield viewed
 
 
-def view_to_learn(job: SeriesJob) -> list[TrainingVolume]:
-    """Read one series as volumes that SSBR can be trained on."""
+def view_to_learn(job: SeriesJob, slices: pd.DataFrame) -> list[TrainingVolume]:
+    """Read one series, given its SLICES rows head → foot, as volumes that SSBR can be trained on."""
     spacing = plane_spacing(job.series)
     flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
     indices: list[int] = []
 
     def views() -> Iterator[np.ndarray]:  # one slice at a time: a series of HU is large
-        for index, hu in _readable(open_series(job.series, job.slices), _wanted_slices(job)):
+        for index, hu in _readable(open_series(job.series, slices), _wanted_slices(job, slices)):
             indices.append(index)
             yield canonical_view(hu, *flips)
 
@@ -121,27 +124,30 @@ def view_to_learn(job: SeriesJob) -> list[TrainingVolume]:
         return []
     name = str(job.series["series_instance_uid"])
     series = TrainingVolume.read(chain([first], stream), spacing, name, mode=job.mode)
-    positions = job.slices.set_index("slice_index").position_mm
+    positions = slices.set_index("slice_index").position_mm
     return training_volumes(series, positions.loc[indices].to_numpy(float))
 
 
-def view_series(job: SeriesJob) -> SeriesView:
-    """Read one series once: the SSBR inputs of the slices `_wanted_slices` names, x and y of its marks."""
+def view_series(job: SeriesJob, slices: pd.DataFrame) -> SeriesView:
+    """Read one series once: the SSBR inputs of the slices `_wanted_slices` names, x and y of its marks.
+
+    `slices` are its SLICES rows, head → foot.
+    """
     spacing = plane_spacing(job.series)
     flips = bool(job.series["flip_x"]), bool(job.series["flip_y"])
     marks_at = {int(index): rows for index, rows in job.marks.groupby("slice_index")}
     inputs, indices, sections = [], [], []
     stated_mm = stated_spacing(job.series)
     xy: dict[str, tuple[float, float, str]] = {}
-    all_indices = _wanted_slices(job)
-    for index, hu in _readable(open_series(job.series, job.slices), all_indices):
+    all_indices = _wanted_slices(job, slices)
+    for index, hu in _readable(open_series(job.series, slices), all_indices):
         canonical = canonical_view(hu, *flips)
         inputs.append(slice_input(canonical, spacing, mode=job.mode))
         sections.append(cross_section(canonical, stated_mm))
         indices.append(index)
         if index in marks_at:
             xy.update(_place(canonical, job.series, marks_at[index], flips))
-    positions = job.slices.set_index("slice_index").position_mm
+    positions = slices.set_index("slice_index").position_mm
     return SeriesView(
         series_instance_uid=str(job.series["series_instance_uid"]),
         slice_indices=np.array(indices, int),
@@ -150,21 +156,21 @@ def view_series(job: SeriesJob) -> SeriesView:
         xy=xy,
         sections=sections,
         unreadable=len(all_indices) - len(indices),
-        not_fetched=int((~_fetched(job)).sum()),
+        not_fetched=int((~_fetched(job, slices)).sum()),
     )
 
 
-def _wanted_slices(job: SeriesJob) -> list[int]:
+def _wanted_slices(job: SeriesJob, slices: pd.DataFrame) -> list[int]:
     """Slice indices to read: all of them, or key slices and one slice every few millimetres.
 
     The line through the scores of a series does not get better by neighbours that show the same anatomy,
     and a thin-slice study has a thousand of them to decode. Slices that stayed in a PACS are passed over.
     """
-    here = _fetched(job)
+    here = _fetched(job, slices)
     if not here.any():
         return []
-    indices = job.slices.slice_index.to_numpy(int)[here]
-    positions = job.slices.position_mm.to_numpy(float)[here]
+    indices = slices.slice_index.to_numpy(int)[here]
+    positions = slices.position_mm.to_numpy(float)[here]
     if job.least_step_mm <= 0 or not np.isfinite(positions).all():
         return [int(i) for i in indices]
     step = np.floor((positions - positions[0]) / job.least_step_mm)
@@ -174,11 +180,11 @@ def _wanted_slices(job: SeriesJob) -> list[int]:
     return [int(i) for i in indices[chosen]]
 
 
-def _fetched(job: SeriesJob) -> np.ndarray:
+def _fetched(job: SeriesJob, slices: pd.DataFrame) -> np.ndarray:
     """Which slices have their pixels here, (n,) bool: a PACS is asked for those that are needed alone."""
     if job.series["kind"] != "dicom":
-        return np.ones(len(job.slices), bool)
-    return np.asarray(job.slices.path != "", bool)
+        return np.ones(len(slices), bool)
+    return np.asarray(slices.path != "", bool)
 
 
 def _place(

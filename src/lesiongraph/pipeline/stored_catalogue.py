@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
 from lesiongraph.errors import StoreError, StoreMismatchError, StoreMovedError
-from lesiongraph.lesion import BREAK, CONFIRM, Decision, rule
-from lesiongraph.mining import MiningResult, as_found, assign_subsets, in_order, merge_into, reject_duplicates
-from lesiongraph.pipeline.catalogue import DECISIONS, TABLES, read_catalogue
+from lesiongraph.lesion import BREAK, CONFIRM, SLICES, Decision, rule
+from lesiongraph.mining import (
+    MiningResult,
+    as_found,
+    assign_subsets,
+    in_order,
+    merge_results,
+    reject_duplicates,
+    series_named,
+)
+from lesiongraph.pipeline.came_apart import came_apart
+from lesiongraph.pipeline.catalogue import DECISIONS, SLICES_KEY, TABLES, Catalogue, read_catalogue
 from lesiongraph.pipeline.decided import apply_ruling
+from lesiongraph.pipeline.snapshot_slices import slices_of
 from lesiongraph.store import (
     CatalogueChange,
     CatalogueStore,
     CatalogueView,
     Committed,
+    Run,
     StoreAddress,
     storable,
 )
-from lesiongraph.workspace import Workspace, fingerprint
+from lesiongraph.workspace import SortedTable, Workspace, fingerprint, write_sorted
 
 SOURCES = "sources"  # kept beside the tables: what this workspace was mined from
 DEFAULT_FILE = "catalogue.sqlite"
@@ -34,7 +48,7 @@ _NOTE = "store"  # which database, and of which of its revisions the snapshot is
 class Taken:
     """What a change made of the catalogue."""
 
-    tables: MiningResult  # as people decided
+    lesions: pd.DataFrame  # all of the catalogue, as people decided
     already_done: bool  # the snapshot was this already
     rows_written: dict[str, int]
 
@@ -109,14 +123,13 @@ class StoredCatalogue:
     def __init__(self, workspace: Workspace, store: CatalogueStore) -> None:
         self.workspace = workspace
         self.store = store
-        self._former: tuple[int, MiningResult] | None = None  # revision, tables
 
     def check_and_take_over(self) -> None:
         """Hold the database to be the workspace's own; fill it from a snapshot of an earlier version."""
         note = self.workspace.read_note(_NOTE)
         if not note:
             if self.workspace.has("catalogue"):
-                self.add(read_catalogue(self.workspace), self.sources(), verb="take over")
+                self.add(_as_found(read_catalogue(self.workspace)), self.sources(), verb="take over")
             return
         found = "no such file"
         if self.store.exists:
@@ -143,12 +156,19 @@ class StoredCatalogue:
         default = StoreAddress.of_file(self.workspace.path / DEFAULT_FILE)
         return "" if address.same_place(default) else str(address)
 
-    def former(self) -> MiningResult:
-        """Return the catalogue as found up to now; empty before anything was."""
+    def around(self, found: MiningResult) -> MiningResult:
+        """Return what the catalogue holds, as found up to now, of the marks and series in `found`."""
         if not self.store.exists:
             return MiningResult()
         with self.store.read() as view:
-            return self._read(view)
+            return _around(view, found)
+
+    def came_apart(self, found: MiningResult) -> bool:
+        """Whether a report is in one, and its image in the other."""
+        if not self.store.exists:
+            return False
+        with self.store.read() as view:
+            return came_apart(found, view)
 
     def sources(self) -> list[str]:
         """Return what this workspace was mined from."""
@@ -162,20 +182,37 @@ class StoredCatalogue:
 
         What another process has added meanwhile is merged with.
         """
+        with self.store.change() as change:
+            self._put(change, found, sources, verb)
+            return self._finish(change, sources)
+
+    def add_part(self, found: MiningResult, sources: Sequence[str]) -> Counter[str]:
+        """Put a part of what a run finds into the database alone; return the rows written of each table.
+
+        The snapshot stays as it is until `add` takes the last part. If the run ends before, the database is
+        ahead of it, and the next run's snapshot shows that.
+        """
+        with self.store.change() as change:
+            self._put(change, found, sources, "mine")
+            return Counter(change.commit().rows)
+
+    def _put(self, change: CatalogueChange, found: MiningResult, sources: Sequence[str], verb: str) -> None:
+        """Merge with what is there of the same marks and series: at the cost of what was found."""
         found = MiningResult(**{name: storable(getattr(found, name), name) for name in TABLES})
         found.lesions = as_found(found.lesions)
-        with self.store.change() as change:
-            former = self._read(change)
-            merged, part = merge_into(found, former)
-            _judge_duplicates(merged, part, former)
-            changed = [name for name in TABLES if getattr(merged, name) is not getattr(former, name)]
-            if changed:  # a run that finds everything as it was leaves the database as it is, to the byte
-                change.begin_run(verb, str(self.workspace.path.absolute()), sources)
-                for name in changed:
-                    change.put(name, getattr(part, name), getattr(former, name))
-                change.mark_seen("lesions", found.lesions.lesion_id)
-                change.mark_seen("series", found.series.series_instance_uid)
-            return self._finish(change, merged, sources)
+        former = _around(change, found)
+        merged = merge_results([found, former])
+        # Marks that repeat each other lie on one image, so all of them are here. A mark met again stands
+        # until it is judged; people's decisions come after, and stand.
+        merged.lesions = reject_duplicates(merged.lesions)
+        changed = [name for name in TABLES if not getattr(merged, name).equals(getattr(former, name))]
+        if not changed:  # a run that finds everything as it was leaves the database as it is, to the byte
+            return
+        change.begin_run(verb, str(self.workspace.path.absolute()), sources)
+        for name in changed:
+            change.put(name, getattr(merged, name), getattr(former, name))
+        change.mark_seen("lesions", found.lesions.lesion_id)
+        change.mark_seen("series", found.series.series_instance_uid)
 
     def decide(self, choose: Callable[[pd.DataFrame, list[Decision]], Decision]) -> Decision:
         """Add a decision and write the snapshot anew where it changes it.
@@ -193,53 +230,68 @@ class StoredCatalogue:
                 change.commit()
                 self._write_decisions(decisions)
             else:
-                self._finish(change, self._read(change), self.sources())
+                self._finish(change, self.sources())
         return decision
 
     def refresh(self) -> Taken:
         """Write the snapshot anew where the database has moved on: other workspaces may share it."""
         with self.store.change() as change:
-            return self._finish(change, self._read(change), self.sources())
+            return self._finish(change, self.sources())
 
-    def _read(self, view: CatalogueView) -> MiningResult:
-        revision = view.revision
-        if self._former is None or self._former[0] != revision:
-            tables = {name: view.table(name) for name in TABLES if name != "slices"}
-            # the largest table by far: the snapshot gives it ten times faster, where it is of this revision
-            slices = self._slices_of_snapshot(revision)
-            tables["slices"] = view.table("slices") if slices is None else slices
-            self._former = revision, in_order(MiningResult(**tables))
-        return self._former[1]
-
-    def _slices_of_snapshot(self, revision: int) -> pd.DataFrame | None:
-        note, key = self.workspace.read_note(_NOTE), self.workspace.key("catalogue")
-        if not key or (note.get("revision"), note.get("catalogue")) != (revision, key):
-            return None
-        return self.workspace.open("catalogue", "mine SOURCE").read_table("slices")
-
-    def _finish(self, change: CatalogueChange, tables: MiningResult, sources: Sequence[str]) -> Taken:
+    def _finish(self, change: CatalogueChange, sources: Sequence[str]) -> Taken:
         """Apply the decisions, write the snapshot, commit: in this order a full disk keeps nothing."""
         decisions, store_id = change.decisions(), change.store_id
-        lesions = assign_subsets(apply_ruling(tables.lesions, rule(decisions)))
-        decided = MiningResult(lesions, tables.series, tables.slices, tables.landmarks)
-        key = content_key(decided)
-        done = self.workspace.is_current("catalogue", key)
-        if done:
-            committed = self._commit(change, store_id, key)
-        else:
-            with self.workspace.write("catalogue", key) as folder:
-                for name, schema in TABLES.items():
-                    folder.write_table(name, getattr(decided, name), schema)
-                folder.write_json(SOURCES, list(sources))
+        found = in_order(MiningResult(**{name: change.table(name) for name in TABLES if name != "slices"}))
+        lesions = assign_subsets(apply_ruling(found.lesions, rule(decisions)))
+        with self._slices(change) as slices:
+            key = content_key(lesions, found.series, slices.parts(), found.landmarks)
+            done = self.workspace.is_current("catalogue", key)
+            if done:
                 committed = self._commit(change, store_id, key)
-        self._former = committed.revision, tables
+            else:
+                with self.workspace.write("catalogue", key) as folder:
+                    folder.write_table("lesions", lesions, TABLES["lesions"])
+                    folder.write_table("series", found.series, TABLES["series"])
+                    folder.write_table("landmarks", found.landmarks, TABLES["landmarks"])
+                    folder.take_file(slices.path)
+                    folder.write_json(SOURCES, list(sources))
+                    committed = self._commit(change, store_id, key)
         self._write_decisions(decisions)
-        return Taken(decided, done, committed.rows)
+        return Taken(lesions, done, committed.rows)
+
+    @contextlib.contextmanager
+    def _slices(self, change: CatalogueChange) -> Iterator[SortedTable]:
+        """Give the database's slices as a file: the snapshot's own, unless some have changed since."""
+        run = self._run_of_snapshot(change)
+        former = (
+            self.workspace.open("catalogue", "mine SOURCE").open_sorted("slices", SLICES_KEY) if run else None
+        )
+        changed = change.series_changed("slices", since=run)
+        if former is not None and not changed:
+            yield former
+            return
+        with self.workspace.scratch_file("slices.parquet") as path:
+            write_sorted(path, slices_of(change, former, changed), SLICES)
+            yield SortedTable(path, SLICES_KEY)
+
+    def _run_of_snapshot(self, view: CatalogueView) -> Run | None:
+        """Return the last run that the snapshot shows, where it is of this database's past."""
+        note, key = self.workspace.read_note(_NOTE), self.workspace.key("catalogue")
+        run = Run(**note["run"]) if note.get("run") else None
+        if run is None or not key or note["catalogue"] != key or not view.knows(run):
+            return None
+        return run
 
     def _commit(self, change: CatalogueChange, store_id: str, key: str) -> Committed:
+        run = change.last_run
         committed = change.commit()
-        url = self._remembered(self.store.address)
-        note = {"url": url, "store_id": store_id, "revision": committed.revision, "catalogue": key}
+        note = {
+            "url": self._remembered(self.store.address),
+            "store_id": store_id,
+            "revision": committed.revision,
+            "run": None if run is None else asdict(run),
+            "catalogue": key,
+        }
         if note != self.workspace.read_note(_NOTE):
             self.workspace.write_note(_NOTE, note)
         return committed
@@ -252,23 +304,25 @@ class StoredCatalogue:
                 folder.write_table(DECISIONS, rows)
 
 
-def _judge_duplicates(merged: MiningResult, part: MiningResult, former: MiningResult) -> None:
-    """Reject, in place, marks that another object repeats; people's decisions come after, and stand.
-
-    Such marks lie on one image, so the part of the catalogue that a run could change holds all of them. A
-    mark met again stands until it is judged: if the judgement is the former one, nothing has changed.
-    """
-    part.lesions = reject_duplicates(part.lesions)
-    if merged.lesions is not former.lesions:
-        judged = reject_duplicates(merged.lesions)
-        merged.lesions = former.lesions if judged.equals(former.lesions) else judged
+def _around(view: CatalogueView, found: MiningResult) -> MiningResult:
+    """Return the rows of the database that what was found could change."""
+    uids = sorted(series_named(found))
+    tables = {name: view.table(name, series_instance_uid=uids) for name in TABLES}
+    same_marks = view.table("lesions", lesion_id=sorted(set(found.lesions.lesion_id)))  # in whatever series
+    lesions = pd.concat([tables["lesions"], same_marks], ignore_index=True).drop_duplicates("lesion_id")
+    return in_order(MiningResult(**tables | {"lesions": lesions}))
 
 
-def content_key(tables: MiningResult) -> str:
-    """Return a name of what the four tables hold."""
+def _as_found(catalogue: Catalogue) -> MiningResult:
+    return MiningResult(catalogue.lesions, catalogue.series, catalogue.slices.whole(), catalogue.landmarks)
+
+
+def content_key(
+    lesions: pd.DataFrame, series: pd.DataFrame, slices: Iterable[pd.DataFrame], landmarks: pd.DataFrame
+) -> str:
+    """Return a name of what the four tables hold; the slices may come in parts."""
     digest = hashlib.sha256()
-    for name in TABLES:
-        frame = getattr(tables, name)
+    for frame in chain([lesions, series], slices, [landmarks]):
         digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:16]
 
@@ -282,16 +336,27 @@ def export(workspace: Workspace, folder: Path, asked: str | None = None) -> dict
     with workspace.lock(), stored_catalogue(workspace, asked) as catalogue:
         if not catalogue.store.exists:
             read_catalogue(workspace)  # nothing mined: says so
-        tables = catalogue.refresh().tables
+        catalogue.refresh()
+        snapshot = read_catalogue(workspace)
+        frames = {name: getattr(snapshot, name) for name in TABLES if name != "slices"}
         with catalogue.store.read() as view:
-            frames = {name: getattr(tables, name) for name in TABLES}
             frames[DECISIONS] = pd.DataFrame(
                 [vars(decision) for decision in view.decisions()], columns=list(Decision.__dataclass_fields__)
             )
             frames["provenance"] = view.provenance()
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in frames.items():
-        part = folder / f"{name}.parquet.part"
-        frame.to_parquet(part, index=False)
-        part.replace(folder / f"{name}.parquet")
-    return {name: len(frame) for name, frame in frames.items()}
+        with _replacing(folder / f"{name}.parquet") as part:
+            frame.to_parquet(part, index=False)
+    with _replacing(folder / "slices.parquet") as part:
+        shutil.copyfile(snapshot.slices.path, part)
+    return {name: len(getattr(snapshot, name)) for name in TABLES} | {
+        name: len(frames[name]) for name in (DECISIONS, "provenance")
+    }
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    part = path.with_name(f"{path.name}.part")
+    yield part
+    part.replace(path)

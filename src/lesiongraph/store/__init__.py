@@ -1,7 +1,7 @@
 """Takes the catalogue's tables and people's decisions, keeps them in SQLite or PostgreSQL (no paper part)."""
 
 from lesiongraph.store.address import StoreAddress
-from lesiongraph.store.catalogue import CatalogueChange, CatalogueStore, CatalogueView, Committed
+from lesiongraph.store.catalogue import CatalogueChange, CatalogueStore, CatalogueView, Committed, Run
 from lesiongraph.store.clock import utc_now
 from lesiongraph.store.ledger import ReportLedger
 from lesiongraph.store.moving import move
@@ -13,6 +13,7 @@ __all__ = [
     "CatalogueView",
     "Committed",
     "ReportLedger",
+    "Run",
     "StoreAddress",
     "move",
     "storable",

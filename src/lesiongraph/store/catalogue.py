@@ -19,10 +19,11 @@ from lesiongraph.store.address import StoreAddress
 from lesiongraph.store.clock import utc_now
 from lesiongraph.store.connecting import make_engine, reading, told, writing
 from lesiongraph.store.migrating import check_revision, upgrade
-from lesiongraph.store.rows import put, read_rows, write_rows
+from lesiongraph.store.rows import put, read_rows, series_changed, write_rows
 from lesiongraph.store.tables import ABOUT, DECISIONS, RUNS, SEEN
 
 MOVED_TO = "moved_to"  # in `about`: where this catalogue went
+_RUN = sa.select(RUNS.c.id, RUNS.c.started_at)
 _DECISION_COLUMNS = [column.name for column in DECISIONS.columns]
 
 
@@ -102,6 +103,14 @@ class Committed:
     rows: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Run:
+    """Which run: its number, and when it began, since another database counts the same numbers."""
+
+    id: int
+    started_at: str
+
+
 class CatalogueView:
     """One state of the catalogue.
 
@@ -124,9 +133,29 @@ class CatalogueView:
         """Grows with every change of a lesion, series, slice or landmark."""
         return int(self._about("revision"))
 
-    def table(self, name: str, series_uids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return lesions, series, slices or landmarks as found, or their rows of some series."""
-        return read_rows(self.connection, name, series_uids)
+    def table(self, name: str, **where: Sequence[str]) -> pd.DataFrame:
+        """Return lesions, series, slices or landmarks as found, or their rows with these values of a column.
+
+        >>> view.table("slices", series_instance_uid=["1.2.3", "1.2.4"])  # doctest: +SKIP
+        """
+        return read_rows(self.connection, name, **where)
+
+    def series_changed(self, name: str, since: Run | None = None) -> list[str]:
+        """Return, sorted, the series whose rows of a table were written after a run; without one, all."""
+        if since is not None and since == self.last_run:
+            return []
+        return series_changed(self.connection, name, -1 if since is None else since.id)
+
+    @property
+    def last_run(self) -> Run | None:
+        """The run that wrote last; None before the first."""
+        row = self.connection.execute(_RUN.order_by(RUNS.c.id.desc()).limit(1)).first()
+        return None if row is None else Run(*row)
+
+    def knows(self, run: Run) -> bool:
+        """Whether a run is this database's: not where it was put back from a backup of before."""
+        row = self.connection.execute(_RUN.where(RUNS.c.id == run.id)).first()
+        return row is not None and Run(*row) == run
 
     def decisions(self) -> list[Decision]:
         """Return every decision ever taken, oldest first."""

@@ -45,19 +45,26 @@ def _shown(text: str) -> str:
     return text.replace(_NUL, _NUL_SHOWN).encode("utf-8", "replace").decode("utf-8")
 
 
-def read_rows(connection: Connection, name: str, series_uids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return a catalogue table, or its rows of some series, conformed to its schema."""
+def read_rows(connection: Connection, name: str, **where: Sequence[str]) -> pd.DataFrame:
+    """Return a catalogue table, or its rows with these values of one column, conformed to its schema."""
     table, columns = CATALOGUE_TABLES[name], stored_columns(name)
     query = sa.select(*(table.c[column] for column in columns))
     if NUMBER_IN_SERIES in KEYS[name]:
         query = query.order_by(table.c.series_instance_uid, table.c[NUMBER_IN_SERIES])
     rows: list[Any] = []
-    if series_uids is None:
+    if not where:
         rows += connection.execute(query).fetchall()
-    else:
-        for chunk in _chunks(series_uids):
-            rows += connection.execute(query.where(table.c.series_instance_uid.in_(chunk))).fetchall()
+    for column, wanted in where.items():
+        for chunk in _chunks(wanted):
+            rows += connection.execute(query.where(table.c[column].in_(chunk))).fetchall()
     return conform(pd.DataFrame.from_records(rows, columns=columns), CATALOGUE[name])
+
+
+def series_changed(connection: Connection, name: str, since_run: int) -> list[str]:
+    """Return, sorted, the series of which a run after `since_run` wrote rows of a catalogue table."""
+    table = CATALOGUE_TABLES[name]
+    query = sa.select(table.c.series_instance_uid).where(table.c.changed_run > since_run).distinct()
+    return sorted(connection.execute(query).scalars())  # here: each database sorts text its own way
 
 
 def write_rows(connection: Connection, name: str, frame: pd.DataFrame, former: pd.DataFrame, run: int) -> int:

@@ -33,6 +33,8 @@ from lesiongraph.errors import (
     WorkspaceVersionError,
 )
 from lesiongraph.lesion import conform
+from lesiongraph.workspace.damaged import readable
+from lesiongraph.workspace.sorted_table import SortedTable, plain_text
 
 LAYOUT_VERSION = 1
 _POINTER = "workspace.json"
@@ -42,19 +44,6 @@ _LEFTOVER = re.compile(r"[a-z][a-z0-9_]*(\.part|-[^/]*-[0-9a-f]{6})")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # numpy and safetensors hide the system's error number in words
 _FULL_WORDS = re.compile(r"No space left|os error 28|requested and \d+ written|quota exceeded", re.IGNORECASE)
-
-
-class DamagedResultError(LesionGraphError):
-    """A file of a stage's result is gone or cannot be read."""
-
-    def __init__(self, path: Path, cause: str) -> None:
-        self.path = path
-        self.cause = cause
-        stage = path.parent.name.split("-")[0]
-        super().__init__(
-            f"{path}: expected the {stage} that a stage wrote; it cannot be read ({cause}). "
-            f"Delete the folder {path.parent} and run the stage again."
-        )
 
 
 def fingerprint(*parts: object) -> str:
@@ -78,10 +67,20 @@ class StageFolder:
     def read_table(self, name: str) -> pd.DataFrame:
         """Read `<name>.parquet`; text columns come back as plain Python strings."""
         path = self.path / f"{name}.parquet"
-        with _readable(path):
+        with readable(path):
             frame = pd.read_parquet(path)
-        text = [c for c in frame.columns if pd.api.types.is_string_dtype(frame[c])]
-        return frame.astype(dict.fromkeys(text, "object"))
+        return plain_text(frame)
+
+    def open_sorted(self, name: str, key: str) -> SortedTable:
+        """Open `<name>.parquet`, written by `write_sorted`, to be read by the values of a column."""
+        return SortedTable(self.path / f"{name}.parquet", key)
+
+    def take_file(self, path: Path) -> None:
+        """Take a finished file as it is: linked where the disk allows it, so that it costs no copy."""
+        try:
+            os.link(path, self.path / path.name)
+        except OSError:  # another device, or a file system without links
+            shutil.copyfile(path, self.path / path.name)
 
     def write_array(self, name: str, array: np.ndarray) -> None:
         """Write an array as `<name>.npy`."""
@@ -91,7 +90,7 @@ class StageFolder:
     def read_array(self, name: str) -> np.ndarray:
         """Memory-map `<name>.npy` read-only."""
         path = self.path / f"{name}.npy"
-        with _readable(path):
+        with readable(path):
             array: np.ndarray = np.load(path, mmap_mode="r")
         return array
 
@@ -114,7 +113,7 @@ class StageFolder:
     def read_json(self, name: str) -> Any:
         """Read `<name>.json`."""
         path = self.path / f"{name}.json"
-        with _readable(path):
+        with readable(path):
             return json.loads(path.read_text())
 
 
@@ -234,6 +233,27 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
+    @contextlib.contextmanager
+    def scratch_file(self, name: str) -> Iterator[Path]:
+        """Give a path for a file that is gone afterwards (call inside `lock`).
+
+        Raises
+        ------
+        DiskFullError
+            If the device has no space left.
+        """
+        path = self.scratch(name)
+        try:
+            yield path
+        except BaseException as error:
+            if is_disk_full(error) and not isinstance(error, DiskFullError):
+                raise DiskFullError(self.path) from error
+            raise
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()  # unless something else is there
+
     def write_run_report(self, verb: str, report: dict[str, Any]) -> None:
         """Keep the last run report of a verb.
 
@@ -257,7 +277,7 @@ class Workspace:
         path = self.path / f"{name}.json"
         if not path.exists():
             return {}
-        with _readable(path):
+        with readable(path):
             note: dict[str, Any] = json.loads(path.read_text())
             return note
 
@@ -269,7 +289,7 @@ class Workspace:
         """Return the last run report of each verb."""
         reports = {}
         for path in sorted((self.path / "runs").glob("*.json")):
-            with _readable(path):
+            with readable(path):
                 reports[path.stem] = json.loads(path.read_text())
         return reports
 
@@ -354,15 +374,6 @@ class _Chunks:
 
     def write(self, data: bytes) -> int:
         return self._handle.write(data)
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, EOFError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-        cause = "no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())[:120]
-        raise DamagedResultError(path, cause) from error
 
 
 def _replace(path: Path, text: str) -> None:
