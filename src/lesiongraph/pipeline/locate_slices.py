@@ -20,9 +20,9 @@ from lesiongraph.bodypart import (
 from lesiongraph.errors import LesionGraphError, NotCtError, UnreadableImageError, UsageError
 from lesiongraph.imaging import canonical_view
 from lesiongraph.mining import LooseSeries, open_loose
+from lesiongraph.pipeline.pixel_size import plane_spacing, spacing_remark, stated_spacing
 from lesiongraph.pipeline.progress import Progress, silent
 from lesiongraph.pipeline.series_locations import atlas_for, described, series_location
-from lesiongraph.pipeline.series_views import plane_spacing, spacing_remark, stated_spacing
 from lesiongraph.workspace import RunReport
 
 COLUMNS = ["path", "slice", "score", "z", "confidence", "flag", "z_sd", "region", "landmark"]

@@ -11,8 +11,9 @@ import pandas as pd
 from lesiongraph.bodypart import Atlas, SsbrModel, locate_series, place_names, remarked
 from lesiongraph.lesion import LOCATIONS, SERIES_LOCATIONS
 from lesiongraph.pipeline.inputs_of import mark_keys
+from lesiongraph.pipeline.pixel_size import spacing_remark
 from lesiongraph.pipeline.series_locations import series_location
-from lesiongraph.pipeline.series_views import SeriesJob, SeriesView, spacing_remark
+from lesiongraph.pipeline.series_views import SeriesJob, SeriesView
 from lesiongraph.workspace import DamagedResultError, StageFolder, Workspace, fingerprint
 
 Row = dict[str, object]

@@ -11,8 +11,8 @@ from lesiongraph.errors import LesionGraphError
 from lesiongraph.imaging import FLAG_CUT, body_mask, on_body, suspect_text
 from lesiongraph.lesion import KEPT, REJECTED, BoundingBox
 from lesiongraph.mining import BURNED_IN, MiningResult, open_series, rules
+from lesiongraph.pipeline.pixel_size import plane_spacing
 from lesiongraph.pipeline.progress import Progress
-from lesiongraph.pipeline.series_views import plane_spacing
 
 OFF_BODY = rules.OFF_BODY.reason
 PERHAPS_OFF_BODY = rules.OFF_BODY.flag

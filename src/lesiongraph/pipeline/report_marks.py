@@ -12,8 +12,8 @@ from lesiongraph.figures import MarkOnSlice, Picture, Section, Table, located_fi
 from lesiongraph.imaging import body_mask
 from lesiongraph.lesion import REJECTED, BoundingBox
 from lesiongraph.mining import rules
+from lesiongraph.pipeline.pixel_size import plane_spacing
 from lesiongraph.pipeline.report_context import ReportContext
-from lesiongraph.pipeline.series_views import plane_spacing
 
 _MARKS_A_SOURCE = 9
 _MARKS_IN_ALL = 36  # of a large catalogue: keeps the page small
