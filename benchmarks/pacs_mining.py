@@ -8,7 +8,8 @@ With --copies, where N is more than the hospital has, its studies are stored aga
 UIDs, other patient ids, the same pictures): mining looks at each anew, so that it costs as many studies.
 
 Printed: marks a second; bytes received against (a) downloading the studies whole and (b) the floor, the
-bytes of the objects and slices that are needed and that the mirror keeps; peak memory; what the second run
+bytes of the objects and slices that are needed and that the mirror keeps; the same with the compression of
+the answers undone (Orthanc's gzip: a PACS without it would move as much); peak memory; what the second run
 asked for.
 """
 
@@ -41,7 +42,8 @@ from provenance import print_header
 SEED = 11
 PATIENTS_PER_STUDY = 0.62  # of the phantom: a patient has 1.6 studies
 HEADER = (
-    "studies   marks  seconds    CPU s  marks/s  MB moved of whole of floor  peak MB  again s   asked     kB"
+    "studies   marks  seconds    CPU s  marks/s  MB moved of whole of floor  decoded"
+    "  peak MB  again s   asked     kB"
 )
 
 
@@ -174,11 +176,12 @@ def main() -> None:
 def report(studies: int, runs: tuple[Run, Run], whole: int, floor: int) -> None:
     first, again = runs
     marks, moved = first.counts["marks kept"], first.counts["PACS: bytes received"]
+    decoded = first.counts["PACS: bytes decoded"]
     asked, answered = again.counts["PACS: requests"], again.counts["PACS: bytes received"]
     print(
         f"{studies:7} {marks:7} {first.seconds:8.1f} {first.cpu_s:8.1f} {marks / first.seconds:8.1f} "
-        f"{moved / 1e6:9.1f} {moved / whole:8.3f} {moved / floor:8.2f} {first.peak_mb:8.0f} "
-        f"{again.seconds:8.1f} {asked:7} {answered / 1e3:6.1f}",
+        f"{moved / 1e6:9.1f} {moved / whole:8.3f} {moved / floor:8.2f} {decoded / floor:8.2f} "
+        f"{first.peak_mb:8.0f} {again.seconds:8.1f} {asked:7} {answered / 1e3:6.1f}",
         flush=True,
     )
 

@@ -14,7 +14,7 @@ from tables import catalogue, key_of
 
 from lesiongraph.errors import DecisionError, StageMissingError, StoreError, StoreMismatchError
 from lesiongraph.lesion import ContradictoryDecisionsError
-from lesiongraph.mining import MiningResult, assign_subsets, merge_results
+from lesiongraph.mining import IMAGE_NOT_FOUND, MiningResult, assign_subsets, merge_results
 from lesiongraph.pipeline.catalogue import read_catalogue, read_decisions
 from lesiongraph.pipeline.decide import decide, decisions_table
 from lesiongraph.pipeline.mine import mine
@@ -70,6 +70,39 @@ def test_a_run_in_parts_ends_in_the_same_snapshot(workspace, tmp_path, store_url
     whole.lesions = assign_subsets(whole.lesions)
     same_as(workspace, whole)
     assert workspace.key("catalogue") == key_of(whole)
+
+
+def test_text_that_no_database_holds(workspace, store_url):
+    """Marks and series are looked for under the names that they are kept under."""
+    found = catalogue(range(2))
+    found.lesions.loc[0, ["lesion_id", "reason", "sop_instance_uid"]] = ["L\x00", IMAGE_NOT_FOUND, "9\udc80"]
+    found.series.loc[0, ["series_instance_uid", "study_instance_uid"]] = ["1\x00", "2\udc80"]
+    with workspace.lock(), stored_catalogue(workspace, store_url) as stored:
+        stored.add(found, ["/archive"])
+        around = stored.around(found)
+        assert sorted(around.lesions.lesion_id) == sorted(ids(workspace))
+        assert len(around.series) == 2
+        assert not stored.came_apart(found)
+        assert stored.add(found, ["/archive"]).already_done
+
+
+def test_a_report_and_an_image_that_came_apart(workspace, store_url):
+    whole = catalogue(range(2))
+    waiting = whole.lesions.assign(reason=IMAGE_NOT_FOUND, status="rejected", slice_index=-1)
+    reports = MiningResult(lesions=waiting)
+    unnamed = MiningResult(lesions=waiting.assign(sop_instance_uid=""))
+    images = MiningResult(series=whole.series, slices=whole.slices)
+    elsewhere = catalogue(range(5, 6))
+    with workspace.lock(), stored_catalogue(workspace, store_url) as stored:
+        assert not stored.came_apart(images)
+        stored.add(images, ["/images"])
+        assert stored.came_apart(reports)
+        assert stored.came_apart(unnamed)
+        assert not stored.came_apart(MiningResult(lesions=waiting.assign(sop_instance_uid="9.9")))
+        assert not stored.came_apart(elsewhere)
+        stored.add(reports, ["/reports"])
+        assert stored.came_apart(images)
+        assert not stored.came_apart(elsewhere)
 
 
 def test_slices_of_a_database_put_back_from_a_backup(workspace, tmp_path, monkeypatch):

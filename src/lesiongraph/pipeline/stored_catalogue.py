@@ -161,14 +161,14 @@ class StoredCatalogue:
         if not self.store.exists:
             return MiningResult()
         with self.store.read() as view:
-            return _around(view, found)
+            return _around(view, _storable(found))
 
     def came_apart(self, found: MiningResult) -> bool:
         """Whether a report is in one, and its image in the other."""
         if not self.store.exists:
             return False
         with self.store.read() as view:
-            return came_apart(found, view)
+            return came_apart(_storable(found), view)
 
     def sources(self) -> list[str]:
         """Return what this workspace was mined from."""
@@ -198,7 +198,7 @@ class StoredCatalogue:
 
     def _put(self, change: CatalogueChange, found: MiningResult, sources: Sequence[str], verb: str) -> None:
         """Merge with what is there of the same marks and series: at the cost of what was found."""
-        found = MiningResult(**{name: storable(getattr(found, name), name) for name in TABLES})
+        found = _storable(found)
         found.lesions = as_found(found.lesions)
         former = _around(change, found)
         merged = merge_results([found, former])
@@ -302,6 +302,11 @@ class StoredCatalogue:
         if len(rows) and not self.workspace.is_current(DECISIONS, key):
             with self.workspace.write(DECISIONS, key) as folder:
                 folder.write_table(DECISIONS, rows)
+
+
+def _storable(found: MiningResult) -> MiningResult:
+    """Return it with the text that every database can hold; hostile headers hold other, real ones do not."""
+    return MiningResult(**{name: storable(getattr(found, name), name) for name in TABLES})
 
 
 def _around(view: CatalogueView, found: MiningResult) -> MiningResult:

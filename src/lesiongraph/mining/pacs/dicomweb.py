@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import io
 import json
-import re
-import struct
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -17,31 +13,26 @@ import pydicom
 import requests
 import urllib3
 from dicomweb_client import DICOMwebClient
-from dicomweb_client.session_utils import add_certs_to_session, create_session_from_user_pass
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import BaseTag
-from requests.adapters import HTTPAdapter
 
 from lesiongraph.mining import dicom_values as values
-from lesiongraph.mining.limits import TooLargeError, check_inflated_stream
+from lesiongraph.mining.limits import TooLargeError
 from lesiongraph.mining.pacs.address import DateWindow, PacsAddress, PacsSettings
+from lesiongraph.mining.pacs.dicom_json import JsonDataset, from_json
 from lesiongraph.mining.pacs.errors import (
     CorruptAnswerError,
     PacsAnswerTooLargeError,
     PacsRefusedError,
     PacsUnreachableError,
 )
-from lesiongraph.mining.pacs.traffic import RateLimit, Traffic, Transient, repeated
+from lesiongraph.mining.pacs.session import CountingSession
+from lesiongraph.mining.pacs.traffic import Traffic, Transient, repeated
+from lesiongraph.mining.pacs.whole_answers import check_whole
 
 Answer = TypeVar("Answer")
-JsonDataset = dict[str, dict[str, Any]]  # DICOM JSON model, PS3.18 Annex F
 ANY_SYNTAX = (("application/dicom", "*"),)  # as stored: nothing is decompressed on the way
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _NO_SUCH = (404, 410)
-_PLAIN_VRS = ("AS", "CS", "DA", "DS", "IS", "LO", "SH", "UI")
-_UNDEFINED_LENGTH = 0xFFFFFFFF
 _LONGEST_CAUSE = 200
 
 
@@ -65,7 +56,7 @@ class DicomwebConnection:
         self.address = address
         self.settings = settings or PacsSettings()
         self.traffic = traffic or Traffic()
-        self._session = _CountingSession(self.settings, self.traffic)
+        self._session = CountingSession(self.settings, self.traffic)
         self._client = DICOMwebClient(
             address.url, session=self._session, timeout=self.settings.timeout_s, permissive_uid=True
         )
@@ -221,7 +212,7 @@ class DicomwebConnection:
 
         def retrieve() -> Dataset | None:
             dataset = self._client.retrieve_instance(study, series, instance, media_types=ANY_SYNTAX)
-            _check_whole(dataset, instance)
+            check_whole(dataset, instance)
             return dataset
 
         return self._ask("an instance", retrieve, gone=None)
@@ -357,131 +348,6 @@ class _RefusedError(Exception):
     def __init__(self, status: int) -> None:
         self.status = status
         super().__init__(status)
-
-
-class _CountingSession(requests.Session):
-    """A session that waits for its turn, counts, and checks that a multipart answer is whole."""
-
-    def __init__(self, settings: PacsSettings, traffic: Traffic) -> None:
-        super().__init__()
-        self._limit, self._traffic = RateLimit(settings.rate), traffic
-        self._last = threading.local()
-        self.trust_env = False  # neither proxies nor a .netrc: a PACS is asked directly, with what was given
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.parallel + 1)  # and the caller's own
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-        if settings.token:
-            self.headers["Authorization"] = f"Bearer {settings.token}"
-        if settings.user:
-            self.auth = create_session_from_user_pass(settings.user, settings.password).auth
-        if settings.ca is not None:
-            add_certs_to_session(self, ca_bundle=str(settings.ca))
-
-    @property
-    def says_more_remain(self) -> bool:
-        """Whether this thread's last answer said that more results remain."""
-        return str(getattr(self._last, "warning", "")).startswith("299")
-
-    def request(self, method: str, url: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        self._limit.wait()
-        options["headers"] = {
-            k: v for k, v in (options.get("headers") or {}).items() if k != "Host"
-        }  # lacks the port
-        self._traffic.add(requests=1, sent=len(options.get("data") or b""))
-        answer = super().request(method, url, *args, **options)
-        # what came over the wire, before any content encoding was undone
-        moved = answer.raw.tell() if answer.raw is not None else len(answer.content)
-        self._traffic.add(received=moved, decoded=len(answer.content))
-        self._last.warning = answer.headers.get("Warning", "")
-        if answer.ok:
-            _check_parts(answer)
-        return answer
-
-
-def _check_parts(answer: requests.Response) -> None:
-    """Refuse a multipart answer without its end, with a part that is short, or that unpacks without bound.
-
-    The client would take what came of it.
-    """
-    kind = answer.headers.get("Content-Type", "")
-    if not kind.lower().startswith("multipart/related"):
-        return
-    boundary = next(
-        (v for k, _, v in (p.strip().partition("=") for p in kind.split(";")) if k.lower() == "boundary"), ""
-    )
-    if not boundary:
-        return
-    start = b"--" + boundary.strip('"').encode()
-    end = start + b"--"
-    if end not in answer.content[-len(end) - 64 :]:
-        raise CorruptAnswerError(
-            "a multipart answer", "its closing boundary", f"{len(answer.content)} bytes without"
-        )
-    for part in answer.content.split(start)[1:-1]:
-        head, _, body = part.partition(b"\r\n\r\n")
-        stated = re.search(rb"(?im)^content-length: *([0-9]+)", head)
-        if stated and int(stated[1]) != (length := len(body) - len(b"\r\n")):
-            raise CorruptAnswerError("a part of an answer", f"{int(stated[1])} bytes", f"{length}")
-        if b"application/dicom\r" in head:
-            check_inflated_stream(io.BytesIO(body))
-
-
-def _check_whole(dataset: Dataset, instance: str) -> None:
-    """Refuse an instance whose last value is cut, or that is another one."""
-    found = values.text(dataset, "SOPInstanceUID")
-    if found != instance:
-        raise CorruptAnswerError("an instance", "the one that was asked for", "another")
-    last: object = dataset.get_item(max(dataset.keys()))
-    if (
-        isinstance(last, RawDataElement)
-        and last.length != _UNDEFINED_LENGTH
-        and len(last.value or b"") != last.length
-    ):
-        raise CorruptAnswerError(
-            "an instance", f"a last value of {last.length} bytes", f"{len(last.value or b'')}"
-        )
-
-
-def from_json(item: JsonDataset, keep: Sequence[str] = ()) -> Dataset:
-    """Return a data set of the DICOM JSON model, or the attributes `keep` of it; bulk data stay empty."""
-    if not keep:
-        with values.lenient_reading():
-            return Dataset.from_json(item, bulk_data_uri_handler=_no_bulk)
-    dataset = Dataset()
-    for keyword in keep:
-        tag = BaseTag(tag_for_keyword(keyword) or 0)
-        stated = item.get(f"{tag:08X}")
-        if stated is None:
-            continue
-        plain = _plain_element(tag, stated)
-        if plain is not None:
-            dataset[tag] = plain
-        else:
-            with values.lenient_reading():
-                dataset.update(Dataset.from_json({f"{tag:08X}": stated}, bulk_data_uri_handler=_no_bulk))
-    return dataset
-
-
-def _plain_element(tag: BaseTag, stated: Mapping[str, Any]) -> RawDataElement | None:
-    """Return a value as a file would hold it, where it is plain ASCII: decoding takes most of the time.
-
-    None where that takes pydicom.
-    """
-    vr, parts = str(stated.get("vr")), stated.get("Value", [])
-    if vr == "US" and all(isinstance(part, int) and 0 <= part < 2**16 for part in parts):
-        data = struct.pack(f"<{len(parts)}H", *parts)
-    elif vr in _PLAIN_VRS and all(isinstance(part, str | int | float) for part in parts):
-        text = "\\".join(map(str, parts))
-        if not text.isascii():
-            return None
-        data = text.encode() + (b"\0" if vr == "UI" else b" ") * (len(text) % 2)
-    else:
-        return None
-    return RawDataElement(tag, vr, len(data), data, 0, False, True)
-
-
-def _no_bulk(_tag: str, _vr: str, _uri: str) -> None:
-    return None
 
 
 def _short(error: BaseException) -> str:
