@@ -44,6 +44,9 @@ def checked(table: SortedTable, wanted: pd.DataFrame) -> None:
     for uid, rows in wanted.groupby(KEY):
         pd.testing.assert_frame_equal(table.of(uid), rows.reset_index(drop=True))
     pd.testing.assert_frame_equal(table.of("1.2.none"), wanted.iloc[:0])
+    some = sorted(set(wanted[KEY]))[1::3]
+    found = table.of_all([*some, "1.2.none"])
+    pd.testing.assert_frame_equal(found, wanted[wanted[KEY].isin(some)].reset_index(drop=True))
 
 
 @pytest.mark.parametrize("rows_a_group", [1, 7, 10_000])

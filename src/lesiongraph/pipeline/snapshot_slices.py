@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from lesiongraph.pipeline.catalogue import SLICES_KEY
@@ -15,7 +16,7 @@ Read = Callable[[Sequence[str]], pd.DataFrame]  # series → their rows
 
 
 def slices_of(
-    view: CatalogueView, former: SortedTable | None, changed: Sequence[str]
+    view: CatalogueView, former: SortedTable | None, changed: Sequence[str], written: pd.DataFrame
 ) -> Iterator[pd.DataFrame]:
     """Yield the database's slices in the snapshot's order, in parts of whole series.
 
@@ -25,9 +26,28 @@ def slices_of(
         The former snapshot's: several times faster to read than the database.
     changed : sequence of str
         The series that the database has otherwise, sorted; without `former` all series.
+    written : frame
+        Slices of whole series as they were just written, in order: not asked back from the database.
     """
-    parts = former.parts() if former is not None else ()
-    return replaced(parts, changed, lambda uids: view.table("slices", series_instance_uid=uids))
+    keys = written[SLICES_KEY].to_numpy()
+
+    def read(uids: Sequence[str]) -> pd.DataFrame:
+        starts = np.searchsorted(keys, np.array(uids, dtype=object), "left")
+        ends = np.searchsorted(keys, np.array(uids, dtype=object), "right")
+        asked = [uid for uid, start, end in zip(uids, starts, ends, strict=True) if start == end]
+        rows = [written.iloc[start:end] for start, end in zip(starts, ends, strict=True)]
+        return pd.concat([*rows, view.table("slices", series_instance_uid=asked)], ignore_index=True)
+
+    return replaced(former.parts() if former is not None else (), changed, read)
+
+
+def slices_near(
+    view: CatalogueView, former: SortedTable | None, changed: Sequence[str], uids: set[str]
+) -> pd.DataFrame:
+    """Return the database's slices of some series, in order, from `former` where that may be."""
+    here = uids.difference(changed) if former is not None else set()
+    asked = view.table("slices", series_instance_uid=sorted(uids - here))
+    return _in_order([asked, former.of_all(here)] if former is not None else [asked])
 
 
 def replaced(parts: Iterable[pd.DataFrame], changed: Sequence[str], read: Read) -> Iterator[pd.DataFrame]:

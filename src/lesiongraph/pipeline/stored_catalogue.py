@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesiongraph.errors import StoreError, StoreMismatchError, StoreMovedError
-from lesiongraph.lesion import BREAK, CONFIRM, SLICES, Decision, rule
+from lesiongraph.lesion import BREAK, CONFIRM, SLICES, Decision, conform, rule
 from lesiongraph.mining import (
     MiningResult,
     as_found,
@@ -27,7 +27,7 @@ from lesiongraph.mining import (
 from lesiongraph.pipeline.came_apart import came_apart
 from lesiongraph.pipeline.catalogue import DECISIONS, SLICES_KEY, TABLES, Catalogue, read_catalogue
 from lesiongraph.pipeline.decided import apply_ruling
-from lesiongraph.pipeline.snapshot_slices import slices_of
+from lesiongraph.pipeline.snapshot_slices import slices_near, slices_of
 from lesiongraph.store import (
     CatalogueChange,
     CatalogueStore,
@@ -157,7 +157,10 @@ class StoredCatalogue:
         return "" if address.same_place(default) else str(address)
 
     def around(self, found: MiningResult) -> MiningResult:
-        """Return what the catalogue holds, as found up to now, of the marks and series in `found`."""
+        """Return what the catalogue holds, as found up to now, of the marks and series in `found`.
+
+        Without their slices.
+        """
         if not self.store.exists:
             return MiningResult()
         with self.store.read() as view:
@@ -183,8 +186,8 @@ class StoredCatalogue:
         What another process has added meanwhile is merged with.
         """
         with self.store.change() as change:
-            self._put(change, found, sources, verb)
-            return self._finish(change, sources)
+            written = self._put(change, found, sources, verb)
+            return self._finish(change, sources, written)
 
     def add_part(self, found: MiningResult, sources: Sequence[str]) -> Counter[str]:
         """Put a part of what a run finds into the database alone; return the rows written of each table.
@@ -196,23 +199,27 @@ class StoredCatalogue:
             self._put(change, found, sources, "mine")
             return Counter(change.commit().rows)
 
-    def _put(self, change: CatalogueChange, found: MiningResult, sources: Sequence[str], verb: str) -> None:
-        """Merge with what is there of the same marks and series: at the cost of what was found."""
+    def _put(
+        self, change: CatalogueChange, found: MiningResult, sources: Sequence[str], verb: str
+    ) -> MiningResult:
+        """Merge with what is there of the same marks and series, at the cost of what was found; return it."""
         found = _storable(found)
         found.lesions = as_found(found.lesions)
         former = _around(change, found)
+        former.slices = conform(slices_near(change, *self._snapshot(change), series_named(found)), SLICES)
         merged = merge_results([found, former])
         # Marks that repeat each other lie on one image, so all of them are here. A mark met again stands
         # until it is judged; people's decisions come after, and stand.
         merged.lesions = reject_duplicates(merged.lesions)
         changed = [name for name in TABLES if not getattr(merged, name).equals(getattr(former, name))]
         if not changed:  # a run that finds everything as it was leaves the database as it is, to the byte
-            return
+            return MiningResult()
         change.begin_run(verb, str(self.workspace.path.absolute()), sources)
         for name in changed:
             change.put(name, getattr(merged, name), getattr(former, name))
         change.mark_seen("lesions", found.lesions.lesion_id)
         change.mark_seen("series", found.series.series_instance_uid)
+        return merged
 
     def decide(self, choose: Callable[[pd.DataFrame, list[Decision]], Decision]) -> Decision:
         """Add a decision and write the snapshot anew where it changes it.
@@ -238,12 +245,14 @@ class StoredCatalogue:
         with self.store.change() as change:
             return self._finish(change, self.sources())
 
-    def _finish(self, change: CatalogueChange, sources: Sequence[str]) -> Taken:
+    def _finish(
+        self, change: CatalogueChange, sources: Sequence[str], written: MiningResult | None = None
+    ) -> Taken:
         """Apply the decisions, write the snapshot, commit: in this order a full disk keeps nothing."""
         decisions, store_id = change.decisions(), change.store_id
         found = in_order(MiningResult(**{name: change.table(name) for name in TABLES if name != "slices"}))
         lesions = assign_subsets(apply_ruling(found.lesions, rule(decisions)))
-        with self._slices(change) as slices:
+        with self._slices(change, (written or MiningResult()).slices) as slices:
             key = content_key(lesions, found.series, slices.parts(), found.landmarks)
             done = self.workspace.is_current("catalogue", key)
             if done:
@@ -260,19 +269,23 @@ class StoredCatalogue:
         return Taken(lesions, done, committed.rows)
 
     @contextlib.contextmanager
-    def _slices(self, change: CatalogueChange) -> Iterator[SortedTable]:
+    def _slices(self, change: CatalogueChange, written: pd.DataFrame) -> Iterator[SortedTable]:
         """Give the database's slices as a file: the snapshot's own, unless some have changed since."""
-        run = self._run_of_snapshot(change)
-        former = (
-            self.workspace.open("catalogue", "mine SOURCE").open_sorted("slices", SLICES_KEY) if run else None
-        )
-        changed = change.series_changed("slices", since=run)
+        former, changed = self._snapshot(change)
         if former is not None and not changed:
             yield former
             return
         with self.workspace.scratch_file("slices.parquet") as path:
-            write_sorted(path, slices_of(change, former, changed), SLICES)
+            write_sorted(path, slices_of(change, former, changed, written), SLICES)
             yield SortedTable(path, SLICES_KEY)
+
+    def _snapshot(self, view: CatalogueView) -> tuple[SortedTable | None, list[str]]:
+        """Return the snapshot's slices, if of this database's past, and the series that it has otherwise."""
+        run = self._run_of_snapshot(view)
+        changed = view.series_changed("slices", since=run)
+        if run is None:
+            return None, changed
+        return self.workspace.open("catalogue", "mine SOURCE").open_sorted("slices", SLICES_KEY), changed
 
     def _run_of_snapshot(self, view: CatalogueView) -> Run | None:
         """Return the last run that the snapshot shows, where it is of this database's past."""
@@ -310,9 +323,9 @@ def _storable(found: MiningResult) -> MiningResult:
 
 
 def _around(view: CatalogueView, found: MiningResult) -> MiningResult:
-    """Return the rows of the database that what was found could change."""
+    """Return the rows of the database that what was found could change, but for the slices."""
     uids = sorted(series_named(found))
-    tables = {name: view.table(name, series_instance_uid=uids) for name in TABLES}
+    tables = {name: view.table(name, series_instance_uid=uids) for name in TABLES if name != "slices"}
     same_marks = view.table("lesions", lesion_id=sorted(set(found.lesions.lesion_id)))  # in whatever series
     lesions = pd.concat([tables["lesions"], same_marks], ignore_index=True).drop_duplicates("lesion_id")
     return in_order(MiningResult(**tables | {"lesions": lesions}))

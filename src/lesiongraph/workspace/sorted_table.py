@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -57,6 +58,17 @@ class SortedTable:
         ]
         found = [rows for rows in found if len(rows)] or [self._empty()]
         return found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
+
+    def of_all(self, values: Iterable[str]) -> pd.DataFrame:
+        """Return the rows of several values of the key, in the table's order; other parts are not read."""
+        wanted = sorted(set(values))
+        found = [self._empty()]
+        for group, (least, most) in enumerate(self._ranges):
+            first = bisect_left(wanted, least)
+            if first < len(wanted) and wanted[first] <= most:
+                rows = self._group(group)
+                found.append(rows[rows[self._key].isin(wanted[first : bisect_right(wanted, most)])])
+        return pd.concat(found, ignore_index=True)
 
     def values(self) -> set[str]:
         """Return every value of the key."""
