@@ -2,8 +2,9 @@
 
     python benchmarks/embedding_objectives.py -w W [--truth truth.csv] [--methods paper supcon] [--seeds 3]
 
-The workspace must be mined and located. Every method learns from the same pool, pseudo-labels and cached
-maps, with one refinement; scored are the typed lesions of the test subset. With a truth that names
+The workspace must be mined and located. Every method learns from the same pool, with one refinement; those
+that see the lesions alike share cached maps (`--cache`) and pseudo-labels. Patches are cut with nine slices.
+Scored are the typed lesions of the test subset. With a truth that names
 backgrounds (implanted lesions) "others" leaves out hits on the query's own, else those of its own patient.
 """
 
@@ -16,6 +17,7 @@ import torch
 
 from objectives import METHODS, load_archive, print_trials, run_trial
 from objectives.trial import score
+from objectives.views import Sight
 from provenance import print_header
 
 
@@ -28,23 +30,25 @@ def main() -> None:
     parser.add_argument("--trunk", default="narrow")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--cache", type=Path, default=Path(".scratch/objectives"))
     options = parser.parse_args()
     if options.workspace is None:
         print("skipped: needs a mined and located workspace; give -w WORKSPACE")
         return
     torch.set_num_threads(1)
     print_header(torch=torch.__version__, threads=1)
-    archive = load_archive(options.workspace, options.truth, options.trunk)
+    archive = load_archive(options.workspace, options.truth, options.trunk, options.cache)
     counts = {subset: len(archive.rows(subset)) for subset in ("seed", "pool", "test")}
-    rows = []
-    for label, vectors in (("initial feature", archive.initial), ("location", archive.places)):
-        rows.append(
-            (
-                label,
-                [score(archive, vectors, other_owners=False)],
-                [score(archive, vectors, other_owners=True)],
-            )
+    sights = dict.fromkeys([Sight(), *(METHODS[name].sight for name in options.methods)])
+    features = [(f"initial feature, {one.name}", archive.maps.initial(one)) for one in sights]
+    rows = [
+        (
+            label,
+            [score(archive, vectors, other_owners=False)],
+            [score(archive, vectors, other_owners=True)],
         )
+        for label, vectors in [*features, ("location", archive.places)]
+    ]
     print_trials(f"{archive.name}, {options.trunk} trunk, {counts}", rows)
     for name in options.methods:
         trials = [run_trial(archive, METHODS[name], seed) for seed in range(options.seeds)]
