@@ -11,11 +11,13 @@ backgrounds (implanted lesions) "others" leaves out hits on the query's own, els
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from objectives import METHODS, load_archive, print_trials, run_trial
+from objectives import METHODS, Method, load_archive, print_trials, run_trials
 from objectives.trial import score
 from objectives.views import Sight
 from provenance import print_header
@@ -50,13 +52,26 @@ def main() -> None:
         for label, vectors in [*features, ("location", archive.places)]
     ]
     print_trials(f"{archive.name}, {options.trunk} trunk, {counts}", rows)
-    for name in options.methods:
-        trials = [run_trial(archive, METHODS[name], seed) for seed in range(options.seeds)]
+    for methods in _of_one_training(options.methods):
+        trials = [run_trials(archive, methods, seed) for seed in range(options.seeds)]
+        right = np.mean([one.labels_right for of_seed in trials for one in of_seed])
+        seconds = np.mean([of_seed[0].seconds for of_seed in trials])
+        names = [(of_method[0].method.label, of_method) for of_method in zip(*trials, strict=True)]
         print_trials(
-            f"{name}: labels right {100 * sum(t.labels_right for t in trials) / len(trials):.1f} %, "
-            f"{sum(t.seconds for t in trials) / len(trials):.0f} s a training",
-            [(METHODS[name].label, [t.every_hit for t in trials], [t.other_owners for t in trials])],
+            f"labels right {100 * right:.1f} %, {seconds:.0f} s a training",
+            [
+                (label, [t.every_hit for t in found], [t.other_owners for t in found])
+                for label, found in names
+            ],
         )
+
+
+def _of_one_training(names: Sequence[str]) -> list[list[Method]]:
+    """Deal methods into those that one training serves."""
+    dealt: dict[Method, list[Method]] = {}
+    for name in names:
+        dealt.setdefault(METHODS[name].training, []).append(METHODS[name])
+    return list(dealt.values())
 
 
 if __name__ == "__main__":

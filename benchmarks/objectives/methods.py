@@ -33,6 +33,11 @@ class Method:
     looks: tuple[View, ...] = (PLAIN,)  # at test time: the mean over them is the embedding
     start: Literal["fresh", "packaged"] = "fresh"  # the head's; packaged has the packaged embedder's widths
 
+    @property
+    def training(self) -> Method:
+        """What is equal for methods that one training serves: they look at lesions differently afterwards."""
+        return replace(self, label="", looks=())
+
 
 JITTER = (PLAIN, *BOXES, *MIRROR, *LEVELS, *NEIGHBOURS)
 PAPER = Method("Eq. 3, sequences A–E (the faithful recipe)")

@@ -43,23 +43,33 @@ class Trial:
     seconds: float
 
 
-def run_trial(archive: Archive, method: Method, rng_seed: int) -> Trial:
-    """Label, train, relabel by what was learned, train on (one refinement), embed, score."""
+def run_trials(archive: Archive, methods: Sequence[Method], rng_seed: int) -> list[Trial]:
+    """Label, train, relabel by what was learned, train on (one refinement), embed, score.
+
+    One training serves all methods: their `training` is the same.
+    """
+    method, *others = methods
+    if any(other.training != method.training for other in others):
+        raise ValueError(f"expected methods of one training, got {[one.label for one in methods]}")
     started = time.monotonic()
     learner = _Learner(archive, method, rng_seed)
     first = learner.embed() if method.start == "packaged" else archive.maps.initial(method.sight)
     if method.steps:
         learner.train(learner.labels_by(first), method.steps, decay=True)
         learner.train(learner.labels_by(learner.embed()), method.steps // 4, decay=False)
-    vectors = learner.mean_over(method.looks)
-    return Trial(
-        method,
-        rng_seed,
-        score(archive, vectors, other_owners=False),
-        score(archive, vectors, other_owners=True),
-        learner.labels_right,
-        time.monotonic() - started,
-    )
+    seconds = time.monotonic() - started
+    found = [(one, learner.mean_over(one.looks)) for one in methods]
+    return [
+        Trial(
+            one,
+            rng_seed,
+            score(archive, vectors, other_owners=False),
+            score(archive, vectors, other_owners=True),
+            learner.labels_right,
+            seconds,
+        )
+        for one, vectors in found
+    ]
 
 
 def score(archive: Archive, vectors: NDArray[np.floating], *, other_owners: bool) -> dict[str, float]:
