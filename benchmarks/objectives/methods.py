@@ -61,6 +61,7 @@ _JITTERED = {
     "levels": replace(PAPER, label="mean over two more levels, ± 30 HU", looks=(PLAIN, *LEVELS)),
     "neighbours": replace(PAPER, label="mean with the triplets 2 mm off", looks=(PLAIN, *NEIGHBOURS)),
     "jitter": replace(PAPER, label="mean over all of these", looks=JITTER),
+    "told-mirror": replace(_TOLD, label="told, mean with the mirrored patch", looks=(PLAIN, *MIRROR)),
     "told-jitter": replace(_TOLD, label="told, mean over all of these", looks=JITTER),
 }
 _FIVE = Sight(triplets=(View(offset=-1), PLAIN, View(offset=1)))
@@ -84,6 +85,9 @@ _STARTS = {
     "told-compact": replace(_TOLD, label="told, compact trunk", sight=Sight(trunk="compact")),
     "told-lesion": replace(_TOLD, label="told, the packaged embedder's trunk", sight=Sight(trunk="lesion")),
     "packaged": replace(_PACKAGED, label="packaged embedder, no training", steps=0),
+    "packaged-mirror": replace(
+        _PACKAGED, label="packaged embedder, mean with the mirrored patch", steps=0, looks=(PLAIN, *MIRROR)
+    ),
     "packaged-jitter": replace(
         _PACKAGED, label="packaged embedder, mean over all of these", steps=0, looks=JITTER
     ),
