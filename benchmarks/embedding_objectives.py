@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from objectives import METHODS, Method, load_archive, print_trials, run_trials
-from objectives.trial import score
+from objectives.trial import less, score
 from objectives.views import Sight
 from provenance import print_header
 
@@ -56,14 +56,12 @@ def main() -> None:
         trials = [run_trials(archive, methods, seed) for seed in range(options.seeds)]
         right = np.mean([one.labels_right for of_seed in trials for one in of_seed])
         seconds = np.mean([of_seed[0].seconds for of_seed in trials])
-        names = [(of_method[0].method.label, of_method) for of_method in zip(*trials, strict=True)]
-        print_trials(
-            f"labels right {100 * right:.1f} %, {seconds:.0f} s a training",
-            [
-                (label, [t.every_hit for t in found], [t.other_owners for t in found])
-                for label, found in names
-            ],
-        )
+        by_method = [
+            (found[0].method.label, [t.every_hit for t in found], [t.other_owners for t in found])
+            for found in zip(*trials, strict=True)
+        ]
+        gains = [less(one, by_method[0]) for one in by_method[1:]]  # seed by seed: the head is the same
+        print_trials(f"labels right {100 * right:.1f} %, {seconds:.0f} s a training", [*by_method, *gains])
 
 
 def _of_one_training(names: Sequence[str]) -> list[list[Method]]:

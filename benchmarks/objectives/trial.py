@@ -231,5 +231,14 @@ def print_trials(title: str, rows: Sequence[TrialRow]) -> None:
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
 
 
+def less(row: TrialRow, base: TrialRow) -> TrialRow:
+    """Return a row of the differences from `base`, random seed by random seed."""
+    every, others = (
+        [{name: one[name] - start[name] for name in one} for one, start in zip(here, there, strict=True)]
+        for here, there in ((row[1], base[1]), (row[2], base[2]))
+    )
+    return f"{row[0]}, less the first row's", every, others
+
+
 def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
