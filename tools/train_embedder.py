@@ -8,6 +8,7 @@ lesions of phantom bodies (`phantom.lesion_views`), so that all real CT is unsee
 training. `--budget gpu`: bodies in two visits, many with two lesions of each type, rendered by --workers
 processes for --render-limit-s; steps of 512 for --time-limit-s. The files shipped were made with
 `--budget gpu --instance-weight 0.5 --type-weight 1.0 --fc-width 256 --place-width 256` (MODEL_CARD.md).
+`--start compact` begins with the wider trunk; what it gives is no drop-in for the files shipped.
 The errors on bodies held out are printed and kept in the trunk file's metadata.
 """
 
@@ -41,14 +42,15 @@ from embedding_lesions import Bodies
 from embedding_measures import measures
 from embedding_rendering import load, render
 from lesiongraph.embedding import (
+    COMPACT,
     LESION,
     LesionEmbedder,
     TrainedEmbedder,
     Trunk,
     choose_device,
     device_name,
-    load_narrow,
     load_packaged_embedder,
+    load_trunk,
     log_ratio_loss,
     supervised_contrastive_loss,
 )
@@ -67,6 +69,8 @@ HELD_OUT = {
     "hard": Bodies(60, 3103, "hard", visits=2).portions(PORTION),
     "three of each type": Bodies(30, 3104, "hard", visits=2, of_type=3).portions(PORTION),
 }
+# What a training may start from, and the trunk it becomes: as wide, with LESION's windows.
+STARTS = {"narrow": LESION, "compact": replace(LESION, name="lesion-compact", widths=COMPACT.widths)}
 RECIPE = EmbeddingRecipe(trunk="lesion", train_trunk=False, fc_width=128, place_width=128)
 PLACE_WEIGHT, SIZE_WEIGHT = 1.0, 0.5
 REPORT_EVERY_S = 15.0
@@ -160,13 +164,13 @@ class Learner:
         return [torch.cat([piece[scale].float() for piece in pieces])[order] for scale in range(4)]
 
 
-def narrow_start() -> Trunk:
-    """Return the lesion trunk as it starts: the narrow trunk, its first layer shared by both windows."""
-    state = dict(load_narrow().state_dict())
-    windows = LESION.inputs // 3
+def started(name: str) -> Trunk:
+    """Return the lesion trunk as it starts: a packaged trunk, its first layer shared by both windows."""
+    state = dict(load_trunk(name).state_dict())
+    windows = STARTS[name].inputs // 3
     first = state["features.0.weight"]
     state["features.0.weight"] = torch.cat([first / windows] * windows, dim=1)
-    trunk = Trunk(LESION)
+    trunk = Trunk(STARTS[name])
     trunk.load_state_dict(state)
     return trunk
 
@@ -212,7 +216,8 @@ def save(model: TrainedEmbedder, out: Path, told: dict[str, object]) -> None:
     """Write the trunk and the head that names it."""
     trunk_path = out / "lesion_trunk.safetensors"
     state = {name: value.half().contiguous() for name, value in model.trunk.state_dict().items()}
-    origin = "narrow trunk (ImageNet, distilled) trained on phantom lesions by tools/train_embedder.py"
+    began = f"{told['start']} trunk (ImageNet, distilled)"
+    origin = f"{began} trained on phantom lesions by tools/train_embedder.py"
     write_safetensors(trunk_path, state, {"origin": origin, "training": json.dumps(told, sort_keys=True)})
     recipe = replace(model.recipe, train_trunk=False)
     packaged = TrainedEmbedder(model.trunk, model.head, recipe, trunk_sha256=file_sha256(trunk_path))
@@ -231,6 +236,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--budget", choices=list(BUDGETS), default="cpu")
+    parser.add_argument("--start", choices=list(STARTS), default="narrow", help="the trunk to begin with")
     parser.add_argument("--device", default=choose_device().type, help="cuda, cpu")
     parser.add_argument("--steps", type=int, help="instead of the budget's")
     parser.add_argument("--batch", type=int, help="instead of the budget's")
@@ -255,7 +261,10 @@ def parse() -> argparse.Namespace:
     only.add_argument("--render-only", action="store_true")
     only.add_argument("--no-render", action="store_true", help="train on what --cache holds")
     only.add_argument("--judge-packaged", action="store_true", help="train nothing: the packaged embedder")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if STARTS[options.start] is not LESION and options.out == WEIGHTS:
+        parser.error(f"--start {options.start}: the package holds {LESION.name}'s widths; give another --out")
+    return options
 
 
 def learn(options: argparse.Namespace, budget: Budget, bodies: Sequence[Bodies]) -> None:
@@ -269,8 +278,8 @@ def learn(options: argparse.Namespace, budget: Budget, bodies: Sequence[Bodies])
     learner = Learner(
         DeviceLesions(lesions, device),
         Draw(lesions, rng),
-        narrow_start().to(device),
-        LesionEmbedder.from_recipe(LESION.channels, recipe).to(device),
+        started(options.start).to(device),
+        LesionEmbedder.from_recipe(STARTS[options.start].channels, recipe).to(device),
         nn.Linear(RECIPE.embedding_width, len(LESION_TYPES)).to(device),
         weights, rng, budget.cut,
     )  # fmt: skip
@@ -281,8 +290,9 @@ def learn(options: argparse.Namespace, budget: Budget, bodies: Sequence[Bodies])
     steps = train(learner, budget, until)
     model = TrainedEmbedder(learner.trunk.eval(), learner.head.eval(), replace(recipe, train_trunk=True))
     told |= {
-        "steps": steps, "batch": budget.batch, "seed": options.seed, "budget": options.budget,
-        "time_limit_s": options.time_limit_s, "machine": device_name() if device.type == "cuda" else "CPU",
+        "start": options.start, "steps": steps, "batch": budget.batch, "seed": options.seed,
+        "budget": options.budget, "time_limit_s": options.time_limit_s,
+        "machine": device_name() if device.type == "cuda" else "CPU",
         "weights": {"type": weights.type, "instance": weights.instance, "scanner": weights.scanner},
         "seeds": sorted({f"{drawn.difficulty} {drawn.rng_seed}" for drawn in bodies}),
     }  # fmt: skip

@@ -2,6 +2,6 @@
 
 from objectives.archive import Archive, load_archive
 from objectives.methods import METHODS, Method
-from objectives.trial import Trial, print_trials, run_trial
+from objectives.trial import Trial, print_trials, run_trials
 
-__all__ = ["METHODS", "Archive", "Method", "Trial", "load_archive", "print_trials", "run_trial"]
+__all__ = ["METHODS", "Archive", "Method", "Trial", "load_archive", "print_trials", "run_trials"]
