@@ -1,4 +1,4 @@
-"""What needs no network loads none: PyTorch is 190 MB of memory and seconds of every call."""
+"""What needs no network loads none: PyTorch costs memory, and seconds of every call."""
 
 from __future__ import annotations
 
