@@ -67,9 +67,8 @@ class MirroredSource:
 
     def save_mined(self, patients: Iterable[Iterable[MirroredStudy]]) -> None:
         """Keep that the catalogue holds those of these studies that are of this mirror."""
-        mined = {study.path for studies in patients for study in studies}
-        is_mined = {name: self.mirror.study_named(name).path in mined for name in self.new}
-        self.mirror.save_mined({name: version for name, version in self.new.items() if is_mined[name]})
+        own = (s for studies in patients for s in studies if s.path == self.mirror.study_named(s.name).path)
+        self.mirror.save_mined({s.name: self.new[s.name] for s in own if s.name in self.new})
 
 
 def pull_source(

@@ -53,10 +53,9 @@ def reportable_lesions(workspace: Workspace, report: RunReport) -> pd.DataFrame:
 
 def _frames(lesions: pd.DataFrame, slices: SortedTable) -> list[int]:
     """Return the frame of each lesion's image file: 0 but in multi-frame objects."""
-    wanted = set(lesions.series_instance_uid)
     frames: dict[tuple[str, int], int] = {}
     for part in slices.parts():
-        rows = part[(part.frame != 0) & part.series_instance_uid.isin(wanted)]
+        rows = part[part.frame != 0]
         frames |= dict(
             zip(zip(rows.series_instance_uid, rows.slice_index, strict=True), rows.frame, strict=True)
         )

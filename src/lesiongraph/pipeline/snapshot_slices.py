@@ -25,7 +25,7 @@ def slices_of(
     former : SortedTable, optional
         The former snapshot's: several times faster to read than the database.
     changed : sequence of str
-        The series that the database has otherwise, sorted; without `former` all series.
+        The series that the database has otherwise than `former`, sorted.
     written : frame
         Slices of whole series as they were just written, in order: not asked back from the database.
     """
@@ -38,7 +38,9 @@ def slices_of(
         rows = [written.iloc[start:end] for start, end in zip(starts, ends, strict=True)]
         return pd.concat([*rows, view.table("slices", series_instance_uid=asked)], ignore_index=True)
 
-    return replaced(former.parts() if former is not None else (), changed, read)
+    if former is None:
+        return replaced((), view.series_changed("slices"), read)
+    return replaced(former.parts(), changed, read)
 
 
 def slices_near(

@@ -41,7 +41,7 @@ from lesiongraph.workspace import SortedTable, Workspace, fingerprint, write_sor
 
 SOURCES = "sources"  # kept beside the tables: what this workspace was mined from
 DEFAULT_FILE = "catalogue.sqlite"
-_NOTE = "store"  # which database, and of which of its revisions the snapshot is
+_NOTE = "store"  # which database the snapshot is of, and the last run that it shows
 
 
 @dataclass(frozen=True)
@@ -282,10 +282,10 @@ class StoredCatalogue:
     def _snapshot(self, view: CatalogueView) -> tuple[SortedTable | None, list[str]]:
         """Return the snapshot's slices, if of this database's past, and the series that it has otherwise."""
         run = self._run_of_snapshot(view)
-        changed = view.series_changed("slices", since=run)
         if run is None:
-            return None, changed
-        return self.workspace.open("catalogue", "mine SOURCE").open_sorted("slices", SLICES_KEY), changed
+            return None, []
+        former = self.workspace.open("catalogue", "mine SOURCE").open_sorted("slices", SLICES_KEY)
+        return former, view.series_changed("slices", since=run)
 
     def _run_of_snapshot(self, view: CatalogueView) -> Run | None:
         """Return the last run that the snapshot shows, where it is of this database's past."""
@@ -301,7 +301,6 @@ class StoredCatalogue:
         note = {
             "url": self._remembered(self.store.address),
             "store_id": store_id,
-            "revision": committed.revision,
             "run": None if run is None else asdict(run),
             "catalogue": key,
         }
