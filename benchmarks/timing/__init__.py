@@ -21,7 +21,13 @@ def best_seconds(call: Callable[[], object], repeats: int = 3) -> float:
     return min(taken)
 
 
-def matmul_rate(side: int = 2048, repeats: int = 3) -> float:
+def matmul_rate(side: int = 2048, repeats: int = 3, device: torch.device | None = None) -> float:
     """Multiply-adds a second of a square float32 matrix product; each is two floating point operations."""
-    a = torch.randn(side, side)
-    return side**3 / best_seconds(lambda: a @ a, repeats)
+    a = torch.randn(side, side, device=device)
+
+    def product() -> None:
+        _ = a @ a
+        if a.is_cuda:
+            torch.cuda.synchronize(a.device)
+
+    return side**3 / best_seconds(product, repeats)

@@ -241,21 +241,43 @@ def test_arrays_of_unequal_length_are_refused(maps):
         CachedLesions([maps[0][:3], *maps[1:]])
 
 
+def train_trunk(patches, monkeypatch, *, batch_px: int, held_px: int) -> tuple[list[torch.Tensor], int]:
+    """Return all weights after two steps, and how often a batch went through the trunk."""
+    recipe = dataclasses.replace(RECIPE, train_trunk=True, steps=2, sequences_per_batch=2, learning_rate=1e-4)
+    monkeypatch.setattr("lesiongraph.embedding.inputs.batch_pixels", lambda _device: batch_px)
+    monkeypatch.setattr("lesiongraph.embedding.training.held_pixels", lambda _device: held_px)
+    monkeypatch.setattr("lesiongraph.embedding.batching.MAX_PADDING", 0.9)
+    trunk = load_trunk("narrow")
+    start = trunk.features[0].weight.detach().clone()
+    passes = []
+    trunk.register_forward_hook(lambda *_: passes.append(1))
+    model = train_embedder(PatchLesions(patches, trunk), GroupSampler(10), trunk, recipe)
+    assert not torch.equal(start, trunk.features[0].weight)
+    weights = [value.detach().clone() for value in (*trunk.parameters(), *model.head.parameters())]
+    return weights, len(passes)
+
+
 def test_training_the_trunk_piece_by_piece_is_training_at_once(make_patch, monkeypatch):
     """The gradient carried back batch by batch is the gradient of the whole mini-batch."""
     patches = [make_patch(32 + 8 * (i % 3), 40, seed=i) for i in range(10)]
-    recipe = dataclasses.replace(RECIPE, train_trunk=True, steps=2, sequences_per_batch=2, learning_rate=1e-4)
-    found = []
-    for batch_px in (1_000_000, 3_000):
-        monkeypatch.setattr("lesiongraph.embedding.inputs.batch_pixels", lambda _device, px=batch_px: px)
-        monkeypatch.setattr("lesiongraph.embedding.batching.MAX_PADDING", 0.9)
-        trunk = load_trunk("narrow")
-        start = trunk.features[0].weight.detach().clone()
-        model = train_embedder(PatchLesions(patches, trunk), GroupSampler(10), trunk, recipe)
-        assert not torch.equal(start, trunk.features[0].weight)
-        found.append([value.detach().clone() for value in (*trunk.parameters(), *model.head.parameters())])
+    found = [
+        train_trunk(patches, monkeypatch, batch_px=batch_px, held_px=1_000_000)[0]
+        for batch_px in (1_000_000, 3_000)
+    ]
     for at_once, by_piece in zip(*found, strict=True):
         torch.testing.assert_close(at_once, by_piece, rtol=1e-4, atol=1e-5)
+
+
+def test_pieces_beyond_the_room_go_through_the_network_twice_with_the_same_result(make_patch, monkeypatch):
+    patches = [make_patch(32 + 8 * (i % 3), 40, seed=i) for i in range(10)]
+    results = [
+        train_trunk(patches, monkeypatch, batch_px=3_000, held_px=held) for held in (1_000_000, 4_000, 0)
+    ]
+    (all_held, passes), (some_held, more_passes), (none_held, most_passes) = results
+    assert passes < more_passes < most_passes == 2 * passes
+    for others in (some_held, none_held):
+        for one, other in zip(all_held, others, strict=True):
+            assert torch.equal(one, other)
 
 
 def test_a_frozen_trunk_stays_as_it_is(maps, trunk):

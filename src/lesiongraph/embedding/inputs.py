@@ -26,6 +26,7 @@ class Piece:
     positions: IntArray  # (n,) which of the rows asked for
     maps: Callable[[], list[Tensor]]  # their pooled maps, each (n, C_i, s, s) float32
     places: Tensor | None = None  # (n, 5) where the head is told place and size (`LesionEmbedder.forward`)
+    pixels: int = 0  # that the trunk sees, padding included; 0 of cached maps
 
 
 class LesionInputs(Protocol):
@@ -131,6 +132,7 @@ class PatchLesions:
                 positions,
                 self._pool([patches[i] for i in positions], device),
                 _told(self._places, rows[positions], device),
+                len(positions) * int(extents[positions].max(0).prod()),
             )
             for positions in plan
         ]

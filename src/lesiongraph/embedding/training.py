@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lesiongraph.embedding.inputs import IntArray, LesionInputs
+from lesiongraph.embedding.batching import held_pixels
+from lesiongraph.embedding.inputs import IntArray, LesionInputs, Piece
 from lesiongraph.embedding.loss import drop_unused_letters, sequence_loss
 from lesiongraph.embedding.model import TrainedEmbedder
 from lesiongraph.embedding.network import LesionEmbedder
@@ -189,36 +191,46 @@ def _step(
     optimiser: torch.optim.Optimizer,
     margins: tuple[float, ...],
 ) -> float:
-    """Take one SGD step on (S, L) sequences; each distinct lesion passes through the network once."""
+    """Take one SGD step on (S, L) sequences; each distinct lesion passes through the network once.
+
+    The loss's gradient at each embedding is carried back piece by piece, since the network has no layer that
+    mixes rows. So a mini-batch of any size fits: beyond `held_pixels` only a piece's embeddings are kept, and
+    the piece goes through the network a second time.
+    """
     rows, inverse = np.unique(sequences, return_inverse=True)
     where = torch.from_numpy(inverse.reshape(-1)).to(head.device)
     pieces = inputs.pieces(rows, head.device)
     optimiser.zero_grad(set_to_none=True)
-
-    def loss_of(vectors: Tensor) -> Tensor:
-        return sequence_loss(vectors.index_select(0, where).view(*sequences.shape, -1), margins)
-
-    if len(pieces) == 1:
-        loss = loss_of(head(pieces[0].maps(), pieces[0].places))
-        loss.backward()  # type: ignore[no-untyped-call]
-    else:
-        # Only the embeddings of all pieces are held at once, not their activations: the loss's gradient
-        # at each embedding is then carried back piece by piece (the network has no layer that mixes rows).
-        vectors = torch.empty(len(rows), head.joint_fc.out_features, device=head.device)
-        with torch.no_grad():
-            for piece in pieces:
-                vectors[torch.from_numpy(piece.positions)] = head(piece.maps(), piece.places)
-        vectors.requires_grad_()
-        loss = loss_of(vectors)
-        loss.backward()  # type: ignore[no-untyped-call]
-        assert vectors.grad is not None
-        for piece in pieces:
-            head(piece.maps(), piece.places).backward(vectors.grad[torch.from_numpy(piece.positions)])
+    vectors = torch.empty(len(rows), head.joint_fc.out_features, device=head.device)
+    held = _embed_pieces(head, pieces, vectors)
+    vectors.requires_grad_()
+    loss = sequence_loss(vectors.index_select(0, where).view(*sequences.shape, -1), margins)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert vectors.grad is not None
+    for piece in pieces:
+        embedded = held.popleft()  # so that its activations are gone before the next piece needs room
+        if embedded is None:
+            embedded = head(piece.maps(), piece.places)
+        embedded.backward(vectors.grad[torch.from_numpy(piece.positions)])
     value = float(loss.detach())
     if not np.isfinite(value):
         raise FloatingPointError(f"the loss became {value}; lower the learning rate (--set learning_rate=…)")
     optimiser.step()
     return value
+
+
+def _embed_pieces(head: LesionEmbedder, pieces: Sequence[Piece], vectors: Tensor) -> deque[Tensor | None]:
+    """Fill `vectors` (N, D); return each piece's embeddings with what led to them, None beyond the room."""
+    held: deque[Tensor | None] = deque()
+    room = held_pixels(head.device)
+    for piece in pieces:
+        keep = piece.pixels <= room
+        with torch.set_grad_enabled(keep):
+            embedded = head(piece.maps(), piece.places)
+        vectors[torch.from_numpy(piece.positions)] = embedded.detach()
+        held.append(embedded if keep else None)
+        room -= piece.pixels if keep else 0
+    return held
 
 
 def _run_key(model: TrainedEmbedder, phase: _Phase, lesions: int) -> str:
