@@ -24,6 +24,7 @@ import pandas as pd
 
 from lesiongraph.errors import StageMissingError
 from lesiongraph.evaluation import (
+    LIMIT_RATIO,
     LimitCurve,
     area_under_curve,
     choose_limits,
@@ -47,6 +48,7 @@ from lesiongraph.pipeline.matchers import (
 )
 from lesiongraph.pipeline.truth import read_instances, true_lesions
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
+from lesiongraph.recipe import MatchingRecipe
 from lesiongraph.workspace import Workspace
 from provenance import print_header
 
@@ -59,7 +61,7 @@ CUE_SETS = (
     ("appearance", "location", "size"),
 )
 _BASELINE: dict[str, LimitCurve] = {}
-T1_UNITS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6)  # of Algorithm 1's T_1, of T_2 by ADR 6
+T1_UNITS = tuple(0.05 * LIMIT_RATIO**step for step in range(25))  # of Algorithm 1's T_1, of T_2 by ADR 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,12 +137,12 @@ def by_truth(validation: Part, test: Part, matcher: str, cues: Sequence[str], na
 
 
 def by_default(validation: Part, test: Part, matcher: str, feature: str, cues: Sequence[str]) -> None:
-    """What `match` does without a truth: nothing is chosen here."""
+    """Score what `match` does without a truth: nothing is chosen here."""
     setting = default_setting(test.vectors, matcher, feature, cues)
     run = runner(matcher, test.vectors, cues, setting.weights)
     chosen = choose_limits(
         runner(matcher, validation.vectors, cues, setting.weights), validation.patients, validation.truth,
-        (setting.t1,),
+        (setting.t1,), usual=(setting.t1, setting.t2),
     )  # fmt: skip
     there = limit_curve(
         runner(matcher, validation.vectors, cues, setting.weights), validation.patients, validation.truth,
@@ -155,7 +157,8 @@ def fitted_t1(validation: Part, test: Part) -> np.ndarray:
     between = default_setting(validation.vectors, ALGORITHM_1, "", ("appearance",)).t2
     run = runner(ALGORITHM_1, validation.vectors, ("appearance",), None)
     tried = [units * between for units in T1_UNITS]
-    chosen = choose_limits(run, validation.patients, validation.truth, tried)
+    usual = (MatchingRecipe().t1, between)
+    chosen = choose_limits(run, validation.patients, validation.truth, tried, usual=usual)
     of_test = runner(ALGORITHM_1, test.vectors, ("appearance",), None)
     return score("algorithm1, T1 chosen", validation, test, ALGORITHM_1, ("appearance",), chosen, of_test)
 

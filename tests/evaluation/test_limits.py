@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from lesiongraph.errors import NotEnoughDataError
 from lesiongraph.evaluation import (
+    LIMIT_RATIO,
     choose_limits,
     labelled_edges,
     limit_curve,
@@ -12,6 +13,7 @@ from lesiongraph.evaluation import (
     pair_counts_by_patient,
 )
 from lesiongraph.graph import (
+    CostWeights,
     ExclusiveLinkage,
     LesionCues,
     MutualNearest,
@@ -76,31 +78,92 @@ def test_algorithm_1_has_a_curve_too() -> None:
     assert (precision[5], recall[5]) == (both.precision, both.recall)
 
 
+USUAL = (0.5, 2.0)
+MERGE_LIMITS = tuple(0.2 * LIMIT_RATIO**step for step in range(12))
+
+
+def smoothed(scores):
+    """Average each score with its neighbours both ways, eight steps far; beyond the edge, the edge's."""
+    steps = np.arange(-8, 9)
+    weights = np.exp(-(steps**2) / 8) / np.exp(-(steps**2) / 8).sum()
+    result = np.zeros_like(scores)
+    rows, columns = scores.shape
+    for row in range(rows):
+        for column in range(columns):
+            for down, first in zip(steps, weights, strict=True):
+                for right, second in zip(steps, weights, strict=True):
+                    near = scores[min(max(row + down, 0), rows - 1), min(max(column + right, 0), columns - 1)]
+                    result[row, column] += first * second * near
+    return result
+
+
 @pytest.mark.parametrize("matcher", [MutualNearest(), ExclusiveLinkage(), OptimalAssignment()])
-def test_the_limits_chosen_reach_the_best_f1_of_a_loop(matcher) -> None:
+def test_the_limits_chosen_are_those_of_a_loop(matcher) -> None:
     patients, instances, run = by_cost(matcher, 2)
-    nested = not isinstance(matcher, OptimalAssignment)
-    chosen = choose_limits(run, patients, instances, (0.0, 0.5, 1.0), nested=nested)
+    nested = matcher != OptimalAssignment()
+    chosen = choose_limits(run, patients, instances, MERGE_LIMITS, usual=USUAL, nested=nested)
+    longest = run(MERGE_LIMITS[0], np.inf).distances.max()
+    limits = [longest / LIMIT_RATIO**step for step in reversed(range(41))]
+    scores = np.array(
+        [[pair_counts(instances, run(t1, max(t1, t2)).groups).f1 for t2 in limits] for t1 in MERGE_LIMITS]
+    )
+    pulls = np.array(
+        [[np.log(t1 / USUAL[0]) ** 2 + np.log(t2 / USUAL[1]) ** 2 for t2 in limits] for t1 in MERGE_LIMITS]
+    )
+    row, column = np.unravel_index((smoothed(scores) - 0.01 * pulls).argmax(), scores.shape)
+    assert chosen.merge_limit == MERGE_LIMITS[row]
+    assert chosen.limit == pytest.approx(max(limits[column], MERGE_LIMITS[row]))
     counts = pair_counts(instances, run(chosen.merge_limit, chosen.limit).groups)
-    if nested:
-        assert counts.f1 == pytest.approx(chosen.f1)
-        assert (counts.precision, counts.recall) == (
-            pytest.approx(chosen.precision),
-            pytest.approx(chosen.recall),
-        )
-    tried = [
-        pair_counts(instances, run(t1, float(t2)).groups).f1
-        for t1 in (0.0, 0.5, 1.0)
-        for t2 in np.unique(run(t1, np.inf).distances)
-        if t2 >= t1
-    ]
-    assert chosen.f1 == pytest.approx(max(tried))
+    assert (chosen.precision, chosen.recall, chosen.f1) == (
+        pytest.approx(counts.precision),
+        pytest.approx(counts.recall),
+        pytest.approx(counts.f1),
+    )
     assert chosen.true_pairs == pair_counts(instances, np.arange(len(instances))).false_negatives
+
+
+def far_apart():
+    """Marks of one lesion 0.01 apart, others of a study 0.4: any limits between make no error here."""
+    patients = np.repeat(np.arange(6), 8)
+    studies = np.tile(np.repeat([0, 1], 4), 6)
+    lesions = np.tile([0, 0, 1, 1], 12)
+    places = np.column_stack([0.1 + 0.4 * lesions + 0.01 * np.tile([0, 1], 24), *np.full((2, 48), 0.5)])
+    cues = LesionCues(locations=places + np.random.default_rng(0).normal(0, 0.001, places.shape))
+
+    def run(t1: float, t2: float):
+        return match_by_cost(cues, patients, studies, ExclusiveLinkage(), t2, merge_limit=t1)
+
+    sd = CostWeights().x_sd
+    return patients, patients * 10 + lesions, run, 0.01 / sd, 0.4 / sd
+
+
+@pytest.mark.parametrize("usual", [(0.02, 0.02), (0.5, 2.0), (90.0, 90.0)])
+def test_limits_keep_away_from_where_errors_begin(usual) -> None:
+    patients, instances, run, true_cost, false_cost = far_apart()
+    merge_limits = tuple(0.02 * LIMIT_RATIO**step for step in range(60))
+    chosen = choose_limits(run, patients, instances, merge_limits, usual=usual)
+    assert chosen.f1 == 1
+    assert 1.2 * true_cost < chosen.merge_limit < false_cost / 1.2
+
+
+def test_the_usual_limits_settle_what_the_patients_leave_open() -> None:
+    patients, instances, run, true_cost, _ = far_apart()
+    merge_limits = tuple(2 * true_cost * LIMIT_RATIO**step for step in range(16))
+    usual = (merge_limits[9], merge_limits[12])
+    chosen = choose_limits(run, patients, instances, merge_limits, usual=usual)
+    assert chosen.merge_limit == pytest.approx(usual[0], rel=0.15)
+    assert chosen.limit == pytest.approx(usual[1], rel=0.15)
+
+
+def test_a_limit_of_zero_is_refused() -> None:
+    patients, instances, run = by_cost(ExclusiveLinkage(), 3)
+    with pytest.raises(ValueError, match="above 0"):
+        choose_limits(run, patients, instances, (0.0, 0.5), usual=USUAL)
 
 
 def test_edges_are_labelled_and_calibrated() -> None:
     patients, instances, run = by_cost(ExclusiveLinkage(), 3)
-    chosen = choose_limits(run, patients, instances, (0.5,))
+    chosen = choose_limits(run, patients, instances, (0.5,), usual=USUAL)
     result = run(0.5, np.inf)
     lengths, same = labelled_edges(result, instances)
     slow = [instances[i] == instances[j] for i, j, _ in result.edges]
@@ -113,6 +176,6 @@ def test_edges_are_labelled_and_calibrated() -> None:
 def test_without_a_true_pair_nothing_is_chosen() -> None:
     patients, _, run = by_cost(ExclusiveLinkage(), 4)
     with pytest.raises(NotEnoughDataError, match="two marks"):
-        choose_limits(run, patients, np.arange(len(patients)), (0.5,))
-    apart = choose_limits(run, patients, patients, (0.5,))
+        choose_limits(run, patients, np.arange(len(patients)), (0.5,), usual=USUAL)
+    apart = choose_limits(run, patients, patients, (0.5,), usual=USUAL)
     assert apart.calibration is None  # every edge joins one lesion

@@ -20,6 +20,7 @@ from lesiongraph.evaluation.clustering import (
 )
 from lesiongraph.evaluation.heads import TypeHead, fit_head
 from lesiongraph.evaluation.limits import (
+    LIMIT_RATIO,
     ChosenLimits,
     LimitCurve,
     Run,
@@ -55,6 +56,7 @@ from lesiongraph.evaluation.type_calibration import TypeCalibration, fit_type_ca
 from lesiongraph.evaluation.type_scores import TypeScores, type_scores
 
 __all__ = [
+    "LIMIT_RATIO",
     "TABLE1_FIGURES",
     "ChosenLimits",
     "ClassificationResult",

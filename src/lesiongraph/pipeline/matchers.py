@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lesiongraph.errors import NotEnoughDataError, UsageError
-from lesiongraph.evaluation import ChosenLimits, Run, choose_limits
+from lesiongraph.evaluation import LIMIT_RATIO, ChosenLimits, Run, choose_limits
 from lesiongraph.graph import (
     CostCalibration,
     CostWeights,
@@ -39,8 +39,8 @@ BY_COST: dict[str, Matcher] = {
 }
 MATCHERS = (ALGORITHM_1, *BY_COST)
 CUES = {"appearance": 1, "location": 3, "size": 1}  # terms of the cost
-# Intra-study limits that are tried, in units of the cost of a typical true pair.
-_MERGE_UNITS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Intra-study limits that are tried, in units of the cost of a typical true pair: 0.15 to 3.
+_MERGE_UNITS = tuple(0.15 * LIMIT_RATIO**step for step in range(25))
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def default_setting(vectors: Vectors, matcher: str, feature: str, cues: Sequence
         return Setting(
             matcher, feature, used, algorithm_1_weights(), recipe.t1, max(t2, recipe.t1), None, origin
         )
-    typical = np.sqrt(sum(CUES[cue] for cue in cues))
+    typical = typical_cost(cues)
     apart = between if between else recipe.t2_alone
     weights = CostWeights(appearance_sd=round(recipe.appearance_units * apart, 4))
     return Setting(
@@ -213,15 +213,22 @@ def choose_on(
 ) -> tuple[ChosenLimits, CostWeights]:
     """Choose limits and spreads on the lesions given, all of known identity `truth` (n,)."""
     patients = own.lesions.patient_id.to_numpy(str)
-    if matcher == ALGORITHM_1:
-        weights = algorithm_1_weights()
-        tried: tuple[float, ...] = (MatchingRecipe().t1,)
-    else:
+    default = default_setting(own, matcher, "", cues)
+    tried: tuple[float, ...] = (default.t1,)
+    weights = default.weights
+    if matcher != ALGORITHM_1:
         weights = measured_weights(own, truth, cues)
-        typical = float(np.sqrt(sum(CUES[cue] for cue in cues)))
-        tried = tuple(units * typical for units in _MERGE_UNITS)
-    run = runner(matcher, own, cues, weights)
-    return choose_limits(run, patients, truth, tried, nested=matcher != "optimal"), weights
+        tried = tuple(units * typical_cost(cues) for units in _MERGE_UNITS)
+    chosen = choose_limits(
+        runner(matcher, own, cues, weights), patients, truth, tried,
+        usual=(default.t1, default.t2), nested=matcher != "optimal",
+    )  # fmt: skip
+    return chosen, weights
+
+
+def typical_cost(cues: Sequence[str]) -> float:
+    """Return what a true pair costs: each term counts one spread."""
+    return float(np.sqrt(sum(CUES[cue] for cue in cues)))
 
 
 def measured_weights(own: Vectors, truth: np.ndarray, cues: Sequence[str]) -> CostWeights:

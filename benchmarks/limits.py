@@ -1,0 +1,127 @@
+"""How far matching limits chosen on a few patients hold on others: best F1, averaged, pulled to usual ones.
+
+    python benchmarks/limits.py [--data ../shared/data] [--deals 10]
+    python benchmarks/limits.py -w W --truth truth.csv
+
+On real pairs of DLS by location and size (data and truth as in dls_matching.py), or on a workspace's marks of
+known identity by all cues; its test patients take no part, so that what is chosen here can be scored on them.
+Some patients are drawn at random, spreads and limits are chosen on them by each rule, and the pairs of all
+others are counted. Not a goal: which matcher is best (matchers.py, dls_matchers.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dls_matchers import read
+from lesiongraph.evaluation import pair_counts
+from lesiongraph.pipeline.matchers import choose_on, default_setting, runner
+from lesiongraph.pipeline.truth import read_instances, true_lesions
+from lesiongraph.pipeline.vectors import Vectors, read_vectors
+from lesiongraph.workspace import Workspace
+from matchers import Part
+from provenance import add_data_argument, print_header, skip_without
+
+MATCHER = "exclusive"
+DRAWN = (8, 16, 27)  # patients that choose
+# Over how many steps the F1 of neighbouring limits counts, and what the usual limits weigh.
+RULES = {"best F1": (0.0, 0.0), "averaged": (2.0, 0.0), "averaged and pulled": (2.0, 0.01)}
+
+
+def of_dls(data: Path) -> Part:
+    """Real lesions in the order of a catalogue; their places stand where a workspace has embeddings."""
+    folder = data / "deeplesion"
+    skip_without(folder / "dls_valid.json", folder / "lesions_train_val.csv.gz")
+    cues, patients, studies, instances = read(folder)
+    places, sizes = np.asarray(cues.locations), np.asarray(cues.sizes_mm)
+    numbered = [f"{study:06d}" for study in studies]  # in the order of time
+    lesions = pd.DataFrame({"patient_id": patients.astype(str), "study_date": numbered})
+    lesions["study_instance_uid"] = lesions.study_date
+    for axis, name in enumerate("xyz"):
+        lesions[name] = lesions[f"{name}_stated"] = places[:, axis]
+    lesions["z_sd"] = np.nan
+    lesions[["long_mm", "short_mm"]] = sizes
+    return Part(Vectors(places.astype(np.float32), lesions), instances)
+
+
+def of_workspace(path: Path, truth: Path) -> Part:
+    """Marks of known identity that no test patient has."""
+    vectors = read_vectors(Workspace(path), "embedding")
+    identity = true_lesions(vectors.lesions, read_instances(truth))
+    rows = np.flatnonzero((identity != "") & (vectors.lesions.subset != "test"))
+    lesions = vectors.lesions.iloc[rows].reset_index(drop=True)
+    return Part(Vectors(vectors.matrix[rows], lesions), identity.iloc[rows].to_numpy(str))
+
+
+def some(part: Part, rows: NDArray[np.bool_]) -> Part:
+    """The lesions of some rows."""
+    lesions = part.vectors.lesions[rows].reset_index(drop=True)
+    return Part(Vectors(part.vectors.matrix[rows], lesions), part.truth[rows])
+
+
+def f1_of_others(choosing: Part, others: Part, cues: tuple[str, ...], rule: str) -> float:
+    """Choose by one rule, count by the pairs of the others."""
+    spread, pull = RULES[rule]
+    with (
+        mock.patch("lesiongraph.evaluation.limits._SPREAD", spread),
+        mock.patch("lesiongraph.evaluation.limits._PULL", pull),
+    ):
+        chosen, weights = choose_on(choosing.vectors, choosing.truth, MATCHER, cues)
+    found = runner(MATCHER, others.vectors, cues, weights)(chosen.merge_limit, chosen.limit)
+    return pair_counts(others.truth, found.groups).f1 or 0.0
+
+
+def told(name: str, values: list[float]) -> str:
+    return (
+        f"| {name} | {np.mean(values):.3f} | {np.std(values):.3f} | {np.percentile(values, 10):.3f} "
+        f"| {np.min(values):.3f} |"
+    )
+
+
+def print_table(part: Part, cues: tuple[str, ...], deals: int) -> None:
+    patients = np.unique(part.patients)
+    print(f"{len(part.truth)} marks of {len(patients)} patients, {part.true_pairs()} true pairs; {cues}")
+    setting = default_setting(part.vectors, MATCHER, "", cues)
+    print(
+        f"usual limits {setting.t1} / {setting.t2}, nothing chosen: pair F1 of all "
+        f"{pair_counts(part.truth, setting.run(part.vectors).groups).f1:.3f}"
+    )
+    print("| patients that choose, rule | mean F1 of others | deviation | tenth percentile | least |")
+    print("|---|---|---|---|---|", flush=True)
+    for count in DRAWN:
+        found: dict[str, list[float]] = {rule: [] for rule in RULES}
+        for deal in range(deals):
+            drawn = np.random.default_rng([count, deal]).choice(patients, count, replace=False)
+            chooses = np.isin(part.patients, drawn)
+            choosing, others = some(part, chooses), some(part, ~chooses)
+            for rule, values in found.items():
+                values.append(f1_of_others(choosing, others, cues, rule))
+        for rule, values in found.items():
+            print(told(f"{count}, {rule}", values), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_data_argument(parser)
+    parser.add_argument("-w", "--workspace", type=Path)
+    parser.add_argument("--truth", type=Path)
+    parser.add_argument("--deals", type=int, default=5)
+    options = parser.parse_args()
+    print_header(numpy=np.__version__)
+    if options.workspace is None or options.truth is None:
+        print_table(of_dls(options.data), ("location", "size"), options.deals)
+    else:
+        part = of_workspace(options.workspace, options.truth)
+        print_table(part, ("appearance", "location", "size"), options.deals)
+
+
+if __name__ == "__main__":
+    main()
