@@ -171,7 +171,7 @@ def choose_limits(
     scores = 2 * right / (2 * right + wrong + missed)
     from_usual = np.add.outer(np.log(np.divide(merge_limits, usual[0])) ** 2, np.log(limits / usual[1]) ** 2)
     merit = gaussian_filter(scores, _SPREAD, mode="nearest") - _PULL * from_usual
-    row, column = np.unravel_index(int(merit.argmax()), merit.shape)
+    row, column = (int(at) for at in np.unravel_index(int(merit.argmax()), merit.shape))
     merge_limit, limit = float(merge_limits[row]), max(float(limits[column]), float(merge_limits[row]))
     true, false, _ = (int(n) for n in counts[row, column])
     precision = true / (true + false) if true + false else float("nan")
