@@ -113,7 +113,7 @@ def test_without_an_embedding_of_the_cost_location_and_size_serve(cli, workspace
     ran = cli("match", "-w", workspace, "--matcher", "exclusive", "--cues", "location,size", "--json")
     details = json.loads(ran.out)["details"]
     assert details["cues"] == ["location", "size"]
-    assert details["t2"] == 3.2  # 1.6 times the root of four terms
+    assert details["t2"] == 3.4  # 1.7 times the root of four terms
     assert PATIENTS[6] in set(pd.read_parquet(next(workspace.glob("groups-*/groups.parquet"))).patient)
 
 
