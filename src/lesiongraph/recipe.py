@@ -124,8 +124,8 @@ class MatchingRecipe:
     # another patient, which is never the same lesion (ours, ADR 6); `match` states the value it used.
     t2: float | None = None
     t2_alone: float = 0.5  # ours: in an archive of one patient
-    # The other matchers' limits where no truth chooses them, ours (ADR 11): within two points of the best F1 on
-    # DLS's real pairs, in units of the cost of a typical true pair, the root of the number of terms in it.
+    # The other matchers' limits where no truth chooses them, ours (ADR 11): within two points of the best F1
+    # on DLS's real pairs, in units of the cost of a typical true pair, the root of the number of its terms.
     merge_units: float = 0.75
     limit_units: float = 1.7
     # Appearance of a true pair, in units of the distance to the nearest lesion of another patient (ours).

@@ -116,8 +116,14 @@ def test_all_nine_rows_with_every_figure(reproduced):
 def test_the_caption_says_what_was_run(reproduced):
     text = reproduced[1]["details"]["caption"]
     for said in ("8 typed lesions of 2 patients", "2 random seeds", "Preset demo", "narrow (frozen)",
-                 "12 steps", "steps 12 instead of the preset's 600", "lesiongraph 0.", "cores"):  # fmt: skip
+                 "12 steps", "steps 12 instead of the preset's 600", "lesiongraph 0.", "cores",
+                 "relaxed where no companion is near enough"):  # fmt: skip
         assert said in text
+    stated = reproduced[1]["details"]["stated"]["anchors"]
+    assert list(stated) == TRAINED
+    for row, (anchors, pool) in stated.items():
+        assert 0 < anchors <= pool
+        assert f"{row} {anchors} of {pool}" in text
     assert text in (reproduced[0] / "table1" / "table1.md").read_text()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from lesiongraph.pipeline.reproduce_cells import Scores
 from lesiongraph.pipeline.reproduce_rows import TableRow
 from lesiongraph.pipeline.reproduce_runs import SPLIT
+from lesiongraph.pipeline.training_run import ANCHORS
 from lesiongraph.recipe import EvaluationRecipe, Recipe, preset
 
 UNKNOWN = "unknown"  # the commit of an installed package
@@ -38,6 +39,13 @@ def state_run(scores: dict[TableRow, list[Scores]], recipe: Recipe, seeds: int) 
             for name in ("machine", "version", "commit")
         },
         "seconds_of_trainings": [about["seconds"] for about in every if "seconds" in about],
+        "sequences_relaxed": own.relax_sequences,
+        "anchors": {
+            row.name: [about["counts"][ANCHORS], about["counts"]["pool"]]
+            for row, own_scores in scores.items()
+            # a run of an earlier version does not state it
+            if row.trained and ANCHORS in (about := own_scores[0].about["run"])["counts"]
+        },
         "noise_of_the_pseudo_labels": {
             row.name: [one.about["noise"] for one in own_scores]
             for row, own_scores in scores.items()
@@ -61,8 +69,18 @@ def caption(stated: dict[str, Any]) -> str:
         f"over {stated['random_seeds']} random seeds.",
         f"Preset {stated['preset']}, trunk {stated['trunk']} ({trunk}), {stated['steps']} steps and "
         f"{stated['refinement_steps']} of refinement{'; ' + '; '.join(fewer) if fewer else ''}.",
+        *_anchors(stated),
         f"lesiongraph {', '.join(stated['version'])}"
         + ("" if stated["commit"] == [UNKNOWN] else f", commit {', '.join(stated['commit'])}")
         + f"; {'; '.join(stated['machine'])}.",
     ]
     return "\n".join(parts)
+
+
+def _anchors(stated: dict[str, Any]) -> list[str]:
+    """Say from how many lesions the sequences of each row start: with few, a row is hardly trained."""
+    if not stated["anchors"]:
+        return []
+    rows = ", ".join(f"{name} {anchors} of {pool}" for name, (anchors, pool) in stated["anchors"].items())
+    how = "relaxed where no companion is near enough" if stated["sequences_relaxed"] else "none relaxed"
+    return [f"Pool lesions that sequences start from ({how}): {rows}."]

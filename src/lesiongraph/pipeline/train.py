@@ -76,6 +76,7 @@ def train(
                 folder.write_json("about", {**model.describe(), "imaging": imaging})
             report.counts.update(run.counts)
             report.details.update(run.details)
+            report.notes += run.notes()
             # also what trainings with other options left when they were killed
             for left in checkpoint.folder.parent.glob("training-*"):
                 shutil.rmtree(left)

@@ -32,6 +32,8 @@ from lesiongraph.recipe import EmbeddingRecipe
 from lesiongraph.workspace import StageFolder
 
 SEQUENCES_KEPT = 12  # drawn in the report (Fig. 3)
+ANCHORS = "pool lesions that a sequence can start from"
+FEW_ANCHORS = 0.1  # share of the pool below which a run says so
 
 
 @dataclass
@@ -130,7 +132,19 @@ class TrainingRun:
             cues=self.recipe.cues, relax=self.recipe.relax_sequences,
         )  # fmt: skip
         self.details[f"sequences from {feature}"] = dict(self.sampler.counts)
+        self.counts[ANCHORS] = self.sampler.counts["anchors"]
         return self.sampler
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the run should know: that few lesions can start a sequence, if so."""
+        anchors, pool = self.counts[ANCHORS], len(self.data.pool)
+        if anchors >= FEW_ANCHORS * pool:
+            return []
+        return [
+            f"a sequence can start from {anchors} of {pool} pool lesions only: the others have none within "
+            f"t_low = {self.recipe.t_low} of them that differs as it must (t_high = {self.recipe.t_high}). "
+            "What is learned leans on these few. More lesions, a larger t_low, or relax_sequences=true help."
+        ]
 
 
 class _Chosen:
