@@ -20,8 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dls_matchers import read
-from lesiongraph.evaluation import pair_counts
-from lesiongraph.pipeline.matchers import choose_on, default_setting, runner
+from lesiongraph.evaluation import limit_curve, pair_counts
+from lesiongraph.pipeline.matchers import choose_on, default_setting, runner, typical_cost
 from lesiongraph.pipeline.truth import read_instances, true_lesions
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.workspace import Workspace
@@ -30,6 +30,8 @@ from provenance import add_data_argument, print_header, skip_without
 
 MATCHER = "exclusive"
 DRAWN = (8, 16, 27)  # patients that choose
+# Usual limits that are tried, in units of the cost of a typical true pair.
+USUAL = ((0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 1.0), (1.2, 1.5, 1.7, 2.0))
 # Over how many steps the F1 of neighbouring limits counts, and what the usual limits weigh.
 RULES = {"best F1": (0.0, 0.0), "averaged": (2.0, 0.0), "averaged and pulled": (2.0, 0.01)}
 
@@ -77,6 +79,19 @@ def f1_of_others(choosing: Part, others: Part, cues: tuple[str, ...], rule: str)
     return pair_counts(others.truth, found.groups).f1 or 0.0
 
 
+def print_usual(part: Part, cues: tuple[str, ...]) -> None:
+    """Print the pair F1 of all patients at limits that nothing here chose, in units of a true pair's cost."""
+    setting = default_setting(part.vectors, MATCHER, "", cues)
+    run = runner(MATCHER, part.vectors, cues, setting.weights)
+    typical = typical_cost(cues)
+    print(f"| merge limit, limit | {' | '.join(str(limit) for limit in USUAL[1])} |")
+    print("|---" * (1 + len(USUAL[1])) + "|")
+    for merge_limit in USUAL[0]:
+        limits = np.array(USUAL[1]) * typical
+        curve = limit_curve(run, part.patients, part.truth, merge_limit * typical, limits=limits)
+        print(f"| {merge_limit} | {' | '.join(f'{f1:.3f}' for f1 in curve.f1())} |", flush=True)
+
+
 def told(name: str, values: list[float]) -> str:
     return (
         f"| {name} | {np.mean(values):.3f} | {np.std(values):.3f} | {np.percentile(values, 10):.3f} "
@@ -92,6 +107,7 @@ def print_table(part: Part, cues: tuple[str, ...], deals: int) -> None:
         f"usual limits {setting.t1} / {setting.t2}, nothing chosen: pair F1 of all "
         f"{pair_counts(part.truth, setting.run(part.vectors).groups).f1:.3f}"
     )
+    print_usual(part, cues)
     print("| patients that choose, rule | mean F1 of others | deviation | tenth percentile | least |")
     print("|---|---|---|---|---|", flush=True)
     for count in DRAWN:
