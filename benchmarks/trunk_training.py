@@ -132,6 +132,8 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     device = torch.device(chosen.device)
+    # the product is to be held in the format that the convolutions are allowed on a card
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print_header(torch=torch.__version__, threads=chosen.threads, device=card)
     trunk = load_trunk(chosen.trunk, chosen.vgg16 if chosen.trunk == "vgg16" else None).to(device)
