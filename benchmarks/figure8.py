@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from lesiongraph.embedding import TrunkLike, initial_from_maps, pooled_maps
-from lesiongraph.evaluation import LimitCurve, choose_limits, limit_curve, patient_bootstrap
-from lesiongraph.pipeline.matchers import ALGORITHM_1, choose_on, default_setting, runner
+from lesiongraph.evaluation import LimitCurve, limit_curve, patient_bootstrap
+from lesiongraph.pipeline.matchers import ALGORITHM_1, choose_on, runner
 from lesiongraph.pipeline.patches import ensure_patches
 from lesiongraph.pipeline.vectors import Vectors
 from lesiongraph.recipe import ImagingRecipe, MatchingRecipe
 from lesiongraph.workspace import RunReport, Workspace
-from matchers import T1_UNITS, Part, area, read_parts
+from matchers import Part, area, choose_t1, read_parts, usual
 from provenance import print_header
 from trunks import open_trunks
 
@@ -61,19 +61,14 @@ def of_trunk(workspace: Workspace, part: Part, trunk: TrunkLike) -> Part:
 
 def curves(validation: Part, test: Part) -> dict[str, LimitCurve]:
     """Draw the test patients' curve by each way of matching."""
-    by_distance = runner(ALGORITHM_1, validation.vectors, APPEARANCE, None)
-    between = default_setting(validation.vectors, ALGORITHM_1, "", APPEARANCE).t2
-    merge_limits = [units * between for units in T1_UNITS]
-    usual = (MatchingRecipe().t1, between)
-    chosen = choose_limits(by_distance, validation.patients, validation.truth, merge_limits, usual=usual)
-    of_test = runner(ALGORITHM_1, test.vectors, APPEARANCE, None)
-
-    linkage, weights = choose_on(validation.vectors, validation.truth, "exclusive", APPEARANCE)
-    links_of_test = runner("exclusive", test.vectors, APPEARANCE, weights)
+    by_distance = runner(ALGORITHM_1, test.vectors, APPEARANCE, None)
+    limits = usual(validation, test, "exclusive", APPEARANCE)
+    linkage, weights = choose_on(validation.vectors, validation.truth, "exclusive", APPEARANCE, limits)
+    by_linkage = runner("exclusive", test.vectors, APPEARANCE, weights)
     runs = (
-        (of_test, MatchingRecipe().t1),
-        (of_test, chosen.merge_limit),
-        (links_of_test, linkage.merge_limit),
+        (by_distance, MatchingRecipe().t1),
+        (by_distance, choose_t1(validation, test).merge_limit),
+        (by_linkage, linkage.merge_limit),
     )
     return {
         way: limit_curve(run, test.patients, test.truth, merge_limit)

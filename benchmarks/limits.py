@@ -13,15 +13,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dls_matchers import read
-from lesiongraph.evaluation import limit_curve, pair_counts
-from lesiongraph.pipeline.matchers import choose_on, default_setting, runner, typical_cost
+from lesiongraph.errors import NotEnoughDataError
+from lesiongraph.evaluation import Run, choose_limits, limit_curve, pair_counts
+from lesiongraph.evaluation.limit_choice import PULL, SMOOTHING_STEPS
+from lesiongraph.pipeline.matchers import (
+    default_setting,
+    measured_weights,
+    merge_limits_to_try,
+    runner,
+    typical_cost,
+    usual_limits,
+)
 from lesiongraph.pipeline.truth import read_instances, true_lesions
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
 from lesiongraph.workspace import Workspace
@@ -33,7 +41,13 @@ DRAWN = (8, 16, 27)  # patients that choose
 # Usual limits that are tried, in units of the cost of a typical true pair.
 USUAL = ((0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 1.0), (1.2, 1.5, 1.7, 2.0))
 # Over how many steps the F1 of neighbouring limits counts, and what the usual limits weigh.
-RULES = {"best F1": (0.0, 0.0), "averaged": (2.0, 0.0), "averaged and pulled": (2.0, 0.01)}
+BEFORE = "best F1"
+RULES = {
+    BEFORE: (0.0, 0.0),
+    "pulled alone": (0.0, PULL),
+    "averaged alone": (SMOOTHING_STEPS, 0.0),
+    "averaged and pulled": (SMOOTHING_STEPS, PULL),
+}
 
 
 def of_dls(data: Path) -> Part:
@@ -67,15 +81,32 @@ def some(part: Part, rows: NDArray[np.bool_]) -> Part:
     return Part(Vectors(part.vectors.matrix[rows], lesions), part.truth[rows])
 
 
+def best_f1(run: Run, choosing: Part, cues: tuple[str, ...]) -> tuple[float, float]:
+    """The rule before: best F1 at five merge limits and every edge, the first that reaches it."""
+    best = (-1.0, 0.0, 0.0)
+    for units in (0.0, 0.25, 0.5, 0.75, 1.0):
+        merge_limit = units * typical_cost(cues)
+        curve = limit_curve(run, choosing.patients, choosing.truth, merge_limit)
+        step = int(curve.f1().argmax())
+        if curve.f1()[step] > best[0]:
+            best = float(curve.f1()[step]), merge_limit, float(curve.limits[step : step + 2].mean())
+    return best[1:]
+
+
 def f1_of_others(choosing: Part, others: Part, cues: tuple[str, ...], rule: str) -> float:
     """Choose by one rule, count by the pairs of the others."""
-    spread, pull = RULES[rule]
-    with (
-        mock.patch("lesiongraph.evaluation.limits._SPREAD", spread),
-        mock.patch("lesiongraph.evaluation.limits._PULL", pull),
-    ):
-        chosen, weights = choose_on(choosing.vectors, choosing.truth, MATCHER, cues)
-    found = runner(MATCHER, others.vectors, cues, weights)(chosen.merge_limit, chosen.limit)
+    weights = measured_weights(choosing.vectors, choosing.truth, cues)
+    run = runner(MATCHER, choosing.vectors, cues, weights)
+    if rule == BEFORE:
+        limits = best_f1(run, choosing, cues)
+    else:
+        steps, pull = RULES[rule]
+        chosen = choose_limits(
+            run, choosing.patients, choosing.truth, merge_limits_to_try(cues),
+            usual=usual_limits(choosing.vectors, MATCHER, cues), smoothing_steps=steps, pull=pull,
+        )  # fmt: skip
+        limits = (chosen.merge_limit, chosen.limit)
+    found = runner(MATCHER, others.vectors, cues, weights)(*limits)
     return pair_counts(others.truth, found.groups).f1 or 0.0
 
 
@@ -111,13 +142,22 @@ def print_table(part: Part, cues: tuple[str, ...], deals: int) -> None:
     print("| patients that choose, rule | mean F1 of others | deviation | tenth percentile | least |")
     print("|---|---|---|---|---|", flush=True)
     for count in DRAWN:
+        if count >= len(patients):
+            print(f"| {count} | fewer patients than that | | | |")
+            continue
         found: dict[str, list[float]] = {rule: [] for rule in RULES}
         for deal in range(deals):
             drawn = np.random.default_rng([count, deal]).choice(patients, count, replace=False)
             chooses = np.isin(part.patients, drawn)
             choosing, others = some(part, chooses), some(part, ~chooses)
-            for rule, values in found.items():
-                values.append(f1_of_others(choosing, others, cues, rule))
+            try:
+                scores = {rule: f1_of_others(choosing, others, cues, rule) for rule in RULES}
+            except NotEnoughDataError:  # no lesion of theirs is marked in two studies
+                continue
+            for rule, score in scores.items():
+                found[rule].append(score)
+        if len(found[BEFORE]) < deals:
+            print(f"| {count}: {deals - len(found[BEFORE])} deals without a true pair left out | | | | |")
         for rule, values in found.items():
             print(told(f"{count}, {rule}", values), flush=True)
 

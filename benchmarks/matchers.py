@@ -25,6 +25,7 @@ import pandas as pd
 from lesiongraph.errors import StageMissingError
 from lesiongraph.evaluation import (
     LIMIT_RATIO,
+    ChosenLimits,
     LimitCurve,
     area_under_curve,
     choose_limits,
@@ -45,6 +46,7 @@ from lesiongraph.pipeline.matchers import (
     measured_weights,
     runner,
     study_names,
+    usual_limits,
 )
 from lesiongraph.pipeline.truth import read_instances, true_lesions
 from lesiongraph.pipeline.vectors import Vectors, read_vectors
@@ -61,7 +63,7 @@ CUE_SETS = (
     ("appearance", "location", "size"),
 )
 _BASELINE: dict[str, LimitCurve] = {}
-T1_UNITS = tuple(0.05 * LIMIT_RATIO**step for step in range(25))  # of Algorithm 1's T_1, of T_2 by ADR 6
+T1_UNITS = tuple(0.05 * LIMIT_RATIO**step for step in range(29))  # of Algorithm 1's T_1, of T_2 by ADR 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,34 +133,50 @@ def score(
     return result.groups
 
 
+def usual(validation: Part, test: Part, matcher: str, cues: Sequence[str]) -> tuple[float, float]:
+    """The limits that would serve without a truth: of all vectors, as `match` has them."""
+    parts = (validation.vectors, test.vectors)
+    both = Vectors(np.concatenate([p.matrix for p in parts]), pd.concat([p.lesions for p in parts]))
+    return usual_limits(both, matcher, cues)
+
+
 def by_truth(validation: Part, test: Part, matcher: str, cues: Sequence[str], name: str) -> np.ndarray:
-    chosen, weights = choose_on(validation.vectors, validation.truth, matcher, cues)
+    limits = usual(validation, test, matcher, cues)
+    chosen, weights = choose_on(validation.vectors, validation.truth, matcher, cues, limits)
     return score(name, validation, test, matcher, cues, chosen, runner(matcher, test.vectors, cues, weights))
 
 
 def by_default(validation: Part, test: Part, matcher: str, feature: str, cues: Sequence[str]) -> None:
     """Score what `match` does without a truth: nothing is chosen here."""
     setting = default_setting(test.vectors, matcher, feature, cues)
-    run = runner(matcher, test.vectors, cues, setting.weights)
-    chosen = choose_limits(
-        runner(matcher, validation.vectors, cues, setting.weights), validation.patients, validation.truth,
-        (setting.t1,), usual=(setting.t1, setting.t2),
-    )  # fmt: skip
-    there = limit_curve(
-        runner(matcher, validation.vectors, cues, setting.weights), validation.patients, validation.truth,
-        setting.t1, limits=[setting.t2], nested=False,
-    )  # fmt: skip
-    fixed = dataclasses.replace(chosen, limit=setting.t2, calibration=None, f1=float(there.f1()[0]))
-    score(f"{matcher}, no truth", validation, test, matcher, cues, fixed, run)
+    here, there = (runner(matcher, part.vectors, cues, setting.weights) for part in (test, validation))
+    at = limit_curve(
+        there, validation.patients, validation.truth, setting.t1, limits=[setting.t2], nested=False
+    )
+    pairs = validation.true_pairs()
+    fixed = ChosenLimits(setting.t1, setting.t2, np.nan, np.nan, float(at.f1()[0]), pairs, None, 0, 0)
+    score(f"{matcher}, no truth", validation, test, matcher, cues, fixed, here)
+
+
+def choose_t1(validation: Part, test: Part) -> ChosenLimits:
+    """Choose both limits of Algorithm 1 in the feature's own measure.
+
+    The usual T_1 is what matching by cost takes of the appearance alone, not the paper's 0.1: features differ
+    in scale.
+    """
+    recipe = MatchingRecipe()
+    matrix = np.concatenate([validation.vectors.matrix, test.vectors.matrix])
+    between = between_patients_threshold(matrix, np.concatenate([validation.patients, test.patients]))
+    assert between is not None
+    run = runner(ALGORITHM_1, validation.vectors, ("appearance",), None)
+    tried = [units * between for units in T1_UNITS]
+    limits = (recipe.merge_units * recipe.appearance_units * between, between)
+    return choose_limits(run, validation.patients, validation.truth, tried, usual=limits)
 
 
 def fitted_t1(validation: Part, test: Part) -> np.ndarray:
     """Algorithm 1 with T_1 chosen too."""
-    between = default_setting(validation.vectors, ALGORITHM_1, "", ("appearance",)).t2
-    run = runner(ALGORITHM_1, validation.vectors, ("appearance",), None)
-    tried = [units * between for units in T1_UNITS]
-    usual = (MatchingRecipe().t1, between)
-    chosen = choose_limits(run, validation.patients, validation.truth, tried, usual=usual)
+    chosen = choose_t1(validation, test)
     of_test = runner(ALGORITHM_1, test.vectors, ("appearance",), None)
     return score("algorithm1, T1 chosen", validation, test, ALGORITHM_1, ("appearance",), chosen, of_test)
 

@@ -25,8 +25,8 @@ class Piece:
 
     positions: IntArray  # (n,) which of the rows asked for
     maps: Callable[[], list[Tensor]]  # their pooled maps, each (n, C_i, s, s) float32
+    pixels: int  # that the trunk sees, padding included; 0 of cached maps
     places: Tensor | None = None  # (n, 5) where the head is told place and size (`LesionEmbedder.forward`)
-    pixels: int = 0  # that the trunk sees, padding included; 0 of cached maps
 
 
 class LesionInputs(Protocol):
@@ -79,7 +79,7 @@ class CachedLesions:
             chosen = self._rows[rows]
             return [torch.from_numpy(np.asarray(array[chosen])).to(device).float() for array in self._maps]
 
-        return [Piece(np.arange(len(rows)), read, _told(self._places, self._rows[rows], device))]
+        return [Piece(np.arange(len(rows)), read, 0, _told(self._places, self._rows[rows], device))]
 
 
 class PatchSequence(Protocol):
@@ -131,8 +131,8 @@ class PatchLesions:
             Piece(
                 positions,
                 self._pool([patches[i] for i in positions], device),
-                _told(self._places, rows[positions], device),
                 len(positions) * int(extents[positions].max(0).prod()),
+                _told(self._places, rows[positions], device),
             )
             for positions in plan
         ]

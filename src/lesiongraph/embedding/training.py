@@ -191,11 +191,11 @@ def _step(
     optimiser: torch.optim.Optimizer,
     margins: tuple[float, ...],
 ) -> float:
-    """Take one SGD step on (S, L) sequences; each distinct lesion passes through the network once.
+    """Take one SGD step on (S, L) sequences; a lesion that is drawn several times is embedded once.
 
     The loss's gradient at each embedding is carried back piece by piece, since the network has no layer that
-    mixes rows. So a mini-batch of any size fits: beyond `held_pixels` only a piece's embeddings are kept, and
-    the piece goes through the network a second time.
+    mixes rows. So a mini-batch of any size fits: of pieces beyond `held_pixels` only the embeddings are kept,
+    and these pieces go through the network again.
     """
     rows, inverse = np.unique(sequences, return_inverse=True)
     where = torch.from_numpy(inverse.reshape(-1)).to(head.device)

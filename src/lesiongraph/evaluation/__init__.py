@@ -19,15 +19,8 @@ from lesiongraph.evaluation.clustering import (
     purity,
 )
 from lesiongraph.evaluation.heads import TypeHead, fit_head
-from lesiongraph.evaluation.limits import (
-    LIMIT_RATIO,
-    ChosenLimits,
-    LimitCurve,
-    Run,
-    choose_limits,
-    labelled_edges,
-    limit_curve,
-)
+from lesiongraph.evaluation.limit_choice import LIMIT_RATIO, ChosenLimits, choose_limits
+from lesiongraph.evaluation.limits import LimitCurve, Run, labelled_edges, limit_curve
 from lesiongraph.evaluation.pairs import (
     PairCounts,
     PrecisionRecallCurve,

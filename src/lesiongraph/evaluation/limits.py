@@ -1,27 +1,20 @@
-"""Any matcher + validation patients whose truth is known → its limits, and what they reach there."""
+"""Any matcher + patients whose truth is known → what each inter-study limit reaches (Fig. 8)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
 
-from lesiongraph.errors import NotEnoughDataError
 from lesiongraph.evaluation.pairs import pair_counts_by_patient
-from lesiongraph.graph import CostCalibration, MatchResult, extract, fit_calibration
+from lesiongraph.graph import MatchResult, extract
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Run = Callable[[float, float], MatchResult]  # (intra-study limit, inter-study limit) → groups
 _MOST_STEPS = 400
-LIMIT_RATIO = float(np.exp(0.125))  # of two neighbouring limits that are tried
-_LIMITS_TRIED = 41  # from the longest edge down to a 150th of it
-_SPREAD = 2.0  # standard deviation, in such steps, over which the F1 of neighbours counts
-_PULL = 0.01  # F1 that a limit e times the usual one must win
 
 
 @dataclass(frozen=True)
@@ -79,118 +72,16 @@ def limit_curve(
         True of Algorithm 1, mutual nearest and exclusive linkage; an assignment is run at each limit.
     """
     owners, truth = np.asarray(patients), np.asarray(instances)
-    full = run(merge_limit, np.inf)
-    values = _steps(full, merge_limit) if limits is None else np.unique(np.asarray(limits, np.float64))
+    full = run(merge_limit, np.inf) if nested or limits is None else None
+    values = (
+        _steps(full, merge_limit) if full and limits is None else np.unique(np.asarray(limits, np.float64))
+    )
     values = values[values >= merge_limit]
     counts = []
     for limit in values:
-        groups = _shorter(full, float(limit)) if nested else run(merge_limit, float(limit)).groups
+        groups = _shorter(full, float(limit)) if full and nested else run(merge_limit, float(limit)).groups
         counts.append(pair_counts_by_patient(owners, truth, groups))
     return LimitCurve(values, np.stack(counts, axis=1))
-
-
-@dataclass(frozen=True)
-class ChosenLimits:
-    """Limits of best pair F1 on the patients they were chosen on, and what an edge's length means.
-
-    Attributes
-    ----------
-    merge_limit, limit : float
-        Intra-study and inter-study.
-    precision, recall, f1 : float
-        Of pairs, there.
-    true_pairs : int
-        Pairs of marks of one lesion among these patients.
-    calibration : CostCalibration or None
-        Probability that an edge between studies joins one lesion; None where all edges are true, or none.
-    edges, true_edges : int
-        What the calibration was fitted on.
-    """
-
-    merge_limit: float
-    limit: float
-    precision: float
-    recall: float
-    f1: float
-    true_pairs: int
-    calibration: CostCalibration | None
-    edges: int
-    true_edges: int
-
-
-def choose_limits(
-    run: Run,
-    patients: ArrayLike,
-    instances: ArrayLike,
-    merge_limits: Sequence[float],
-    *,
-    usual: tuple[float, float],
-    nested: bool = True,
-) -> ChosenLimits:
-    """Choose, among VALIDATION patients, the limits around which the pair F1 is best.
-
-    A few patients allow many limits without an error. One at the edge of those is a matter of luck, and
-    other patients lie beyond it: so the F1 at a pair of limits is averaged with that of its neighbours, and
-    what the patients leave open is settled by the limits that serve where nobody knows the truth.
-
-    Parameters
-    ----------
-    run, patients, instances, nested
-        As for `limit_curve`.
-    merge_limits : sequence of float
-        Intra-study limits to try, above 0, ascending in steps of `LIMIT_RATIO`; or one.
-    usual : (float, float)
-        The intra-study and inter-study limit that would serve without a truth.
-
-    Raises
-    ------
-    NotEnoughDataError
-        If no lesion has two marks.
-    ValueError
-        If a limit is not above 0.
-
-    Source
-    ------
-    Ours (ADR 11): the paper states T_1 and varies T_2.
-    """
-    owners, truth = np.asarray(patients), np.asarray(instances)
-    if min(*merge_limits, *usual) <= 0:
-        raise ValueError(f"expected limits above 0, got {merge_limits} and {usual}")
-    longest = float(run(merge_limits[0], np.inf).distances.max(initial=usual[1]))
-    limits = longest * LIMIT_RATIO ** np.arange(1.0 - _LIMITS_TRIED, 1.0)
-    counts = np.stack(
-        [_counts_at(run, owners, truth, merge_limit, limits, nested=nested) for merge_limit in merge_limits]
-    )  # (T, L, 3)
-    right, wrong, missed = np.moveaxis(counts, -1, 0)
-    pairs = int(right[0, 0] + missed[0, 0])
-    if not pairs:
-        raise NotEnoughDataError(
-            "Choosing a limit", "a lesion with two marks among the validation patients", 0,
-            "Is this the truth of this hospital? Give more patients.",
-        )  # fmt: skip
-    scores = 2 * right / (2 * right + wrong + missed)
-    from_usual = np.add.outer(np.log(np.divide(merge_limits, usual[0])) ** 2, np.log(limits / usual[1]) ** 2)
-    merit = gaussian_filter(scores, _SPREAD, mode="nearest") - _PULL * from_usual
-    row, column = (int(at) for at in np.unravel_index(int(merit.argmax()), merit.shape))
-    merge_limit, limit = float(merge_limits[row]), max(float(limits[column]), float(merge_limits[row]))
-    true, false, _ = (int(n) for n in counts[row, column])
-    precision = true / (true + false) if true + false else float("nan")
-    lengths, same = labelled_edges(run(merge_limit, np.inf), truth)
-    mixed = same.any() and not same.all()
-    return ChosenLimits(
-        merge_limit, limit, precision, true / pairs, float(scores[row, column]), pairs,
-        fit_calibration(lengths, same) if mixed else None, len(same), int(same.sum()),
-    )  # fmt: skip
-
-
-def _counts_at(
-    run: Run, owners: NDArray[Any], truth: NDArray[Any], merge_limit: float, limits: Floats, *, nested: bool
-) -> Ints:
-    """Count pairs (L, 3) of all patients; a limit below the merge limit counts as that."""
-    raised = np.maximum(limits, merge_limit)
-    curve = limit_curve(run, owners, truth, merge_limit, limits=raised, nested=nested)
-    at_each: Ints = curve.counts.sum(axis=0)[np.searchsorted(curve.limits, raised)]
-    return at_each
 
 
 def labelled_edges(result: MatchResult, instances: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:

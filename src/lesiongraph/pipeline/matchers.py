@@ -39,8 +39,6 @@ BY_COST: dict[str, Matcher] = {
 }
 MATCHERS = (ALGORITHM_1, *BY_COST)
 CUES = {"appearance": 1, "location": 3, "size": 1}  # terms of the cost
-# Intra-study limits that are tried, in units of the cost of a typical true pair: 0.15 to 3.
-_MERGE_UNITS = tuple(0.15 * LIMIT_RATIO**step for step in range(25))
 
 
 @dataclass(frozen=True)
@@ -147,33 +145,41 @@ def check_names(matcher: str, cues: Sequence[str]) -> None:
         raise UsageError(f"--cues {','.join(cues)}: expected some of {', '.join(CUES)}.")
 
 
-def default_setting(vectors: Vectors, matcher: str, feature: str, cues: Sequence[str]) -> Setting:
-    """Return the setting where no truth chooses it: T_2 by ADR 6, the limits of a cost by ADR 11."""
+def typical_cost(cues: Sequence[str]) -> float:
+    """Return what a true pair costs: each term counts one spread."""
+    return float(np.sqrt(sum(CUES[cue] for cue in cues)))
+
+
+def usual_limits(vectors: Vectors, matcher: str, cues: Sequence[str]) -> tuple[float, float]:
+    """Return T1 and T2 that serve where no truth chooses them: ADR 6 for Algorithm 1, ADR 11 for a cost."""
     recipe = MatchingRecipe()
+    if matcher != ALGORITHM_1:
+        typical = typical_cost(cues)
+        return round(recipe.merge_units * typical, 3), round(recipe.limit_units * typical, 3)
     between = between_patients_threshold(vectors.matrix, vectors.lesions.patient_id)
+    t2 = recipe.t2 if recipe.t2 is not None else recipe.t2_alone if between is None else round(between, 4)
+    return recipe.t1, max(t2, recipe.t1)
+
+
+def default_setting(vectors: Vectors, matcher: str, feature: str, cues: Sequence[str]) -> Setting:
+    """Return the setting where no truth chooses it."""
+    recipe, limits = MatchingRecipe(), usual_limits(vectors, matcher, cues)
+    alone = vectors.lesions.patient_id.nunique() < 2
     if matcher == ALGORITHM_1:
-        t2 = recipe.t2 if recipe.t2 is not None else recipe.t2_alone if between is None else round(between, 4)
         origin = "T2 from the distances between patients (ADR 6)"
-        if recipe.t2 is None and between is None:
+        if recipe.t2 is None and alone:
             origin = "one patient only: T2 cannot be chosen from the data; --t2 sets it"
-        used = ("appearance",)
-        return Setting(
-            matcher, feature, used, algorithm_1_weights(), recipe.t1, max(t2, recipe.t1), None, origin
-        )
-    typical = typical_cost(cues)
-    apart = between if between else recipe.t2_alone
-    weights = CostWeights(appearance_sd=round(recipe.appearance_units * apart, 4))
-    return Setting(
-        matcher, feature, tuple(cues), weights, round(recipe.merge_units * typical, 3),
-        round(recipe.limit_units * typical, 3), None,
-        "default limits and spreads (ADR 11), not chosen on this archive: --truth chooses them",
-    )  # fmt: skip
+        return Setting(matcher, feature, ("appearance",), algorithm_1_weights(), *limits, None, origin)
+    between = between_patients_threshold(vectors.matrix, vectors.lesions.patient_id)
+    weights = CostWeights(appearance_sd=round(recipe.appearance_units * (between or recipe.t2_alone), 4))
+    origin = "default limits and spreads (ADR 11), not chosen on this archive: --truth chooses them"
+    return Setting(matcher, feature, tuple(cues), weights, *limits, None, origin)
 
 
 def chosen_setting(
     vectors: Vectors, matcher: str, feature: str, cues: Sequence[str], instances: pd.Series
 ) -> Setting:
-    """Return the setting of best pair F1 among the validation patients whose truth is known.
+    """Return the setting around which the pair F1 of the validation patients of known truth is best.
 
     Spreads of the cost, both limits and the calibration come from the same patients. Algorithm 1 keeps the
     paper's T_1. Marks whose identity is unknown take no part.
@@ -197,7 +203,8 @@ def chosen_setting(
         )  # fmt: skip
     own = Vectors(vectors.matrix[rows], vectors.lesions.iloc[rows].reset_index(drop=True))
     truth = identity.iloc[rows].to_numpy(str)
-    chosen, weights = choose_on(own, truth, matcher, cues)
+    usual = usual_limits(vectors, matcher, cues)
+    chosen, weights = choose_on(own, truth, matcher, cues, usual)
     used = ("appearance",) if matcher == ALGORITHM_1 else tuple(cues)
     patients = own.lesions.patient_id.nunique()
     origin = (
@@ -209,26 +216,20 @@ def chosen_setting(
 
 
 def choose_on(
-    own: Vectors, truth: np.ndarray, matcher: str, cues: Sequence[str]
+    own: Vectors, truth: np.ndarray, matcher: str, cues: Sequence[str], usual: tuple[float, float]
 ) -> tuple[ChosenLimits, CostWeights]:
     """Choose limits and spreads on the lesions given, all of known identity `truth` (n,)."""
-    patients = own.lesions.patient_id.to_numpy(str)
-    default = default_setting(own, matcher, "", cues)
-    tried: tuple[float, ...] = (default.t1,)
-    weights = default.weights
+    weights, tried = algorithm_1_weights(), [MatchingRecipe().t1]
     if matcher != ALGORITHM_1:
-        weights = measured_weights(own, truth, cues)
-        tried = tuple(units * typical_cost(cues) for units in _MERGE_UNITS)
-    chosen = choose_limits(
-        runner(matcher, own, cues, weights), patients, truth, tried,
-        usual=(default.t1, default.t2), nested=matcher != "optimal",
-    )  # fmt: skip
-    return chosen, weights
+        weights, tried = measured_weights(own, truth, cues), merge_limits_to_try(cues)
+    run = runner(matcher, own, cues, weights)
+    patients = own.lesions.patient_id.to_numpy(str)
+    return choose_limits(run, patients, truth, tried, usual=usual, nested=matcher != "optimal"), weights
 
 
-def typical_cost(cues: Sequence[str]) -> float:
-    """Return what a true pair costs: each term counts one spread."""
-    return float(np.sqrt(sum(CUES[cue] for cue in cues)))
+def merge_limits_to_try(cues: Sequence[str]) -> list[float]:
+    """Return intra-study limits of a cost: 0.15 to 3 times what a typical true pair costs."""
+    return [0.15 * LIMIT_RATIO**step * typical_cost(cues) for step in range(25)]
 
 
 def measured_weights(own: Vectors, truth: np.ndarray, cues: Sequence[str]) -> CostWeights:

@@ -83,4 +83,4 @@ def _anchors(stated: dict[str, Any]) -> list[str]:
         return []
     rows = ", ".join(f"{name} {anchors} of {pool}" for name, (anchors, pool) in stated["anchors"].items())
     how = "relaxed where no companion is near enough" if stated["sequences_relaxed"] else "none relaxed"
-    return [f"Pool lesions that sequences start from ({how}): {rows}."]
+    return [f"Pool lesions that sequences of the first training start from ({how}): {rows}."]

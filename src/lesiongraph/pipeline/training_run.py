@@ -132,18 +132,22 @@ class TrainingRun:
             cues=self.recipe.cues, relax=self.recipe.relax_sequences,
         )  # fmt: skip
         self.details[f"sequences from {feature}"] = dict(self.sampler.counts)
-        self.counts[ANCHORS] = self.sampler.counts["anchors"]
+        self.counts.setdefault(ANCHORS, self.sampler.counts["anchors"])  # those of the first training
         return self.sampler
 
     def notes(self) -> list[str]:
         """Return what a reader of the run should know: that few lesions can start a sequence, if so."""
-        anchors, pool = self.counts[ANCHORS], len(self.data.pool)
-        if anchors >= FEW_ANCHORS * pool:
+        counts = self.details[f"sequences from {self.labelled_by}"]
+        if counts["anchors"] >= FEW_ANCHORS * counts["lesions"]:
             return []
+        lacking = ", ".join(
+            f"{counts[key]} have no {key[-1].upper()}" for key in sorted(counts) if key.startswith("without_")
+        )
+        relax = "" if self.recipe.relax_sequences else ", a larger t_low or relax_sequences=true"
         return [
-            f"a sequence can start from {anchors} of {pool} pool lesions only: the others have none within "
-            f"t_low = {self.recipe.t_low} of them that differs as it must (t_high = {self.recipe.t_high}). "
-            "What is learned leans on these few. More lesions, a larger t_low, or relax_sequences=true help."
+            f"a sequence can start from {counts['anchors']} of {counts['lesions']} pool lesions "
+            f"({counts['left_out']} take no part, {lacking}; t_low = {self.recipe.t_low}, t_high = "
+            f"{self.recipe.t_high}). What is learned leans on these few. More lesions{relax} would help."
         ]
 
 
