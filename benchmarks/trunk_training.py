@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,13 @@ def step_seconds(train: Callable[[int], None], steps: int, device: torch.device)
 
     taken(1)
     return (taken(1 + steps) - taken(1)) / steps
+
+
+def peak_gb(device: torch.device) -> float:
+    """Most memory that was in use at once, of the process or on the card."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def distinct_lesions(recipe: EmbeddingRecipe, sampler: UniformSampler, steps: int) -> np.ndarray:
@@ -101,15 +109,15 @@ def print_steps(trunk: Trunk, patches: list[Patch], recipe: EmbeddingRecipe, ste
         print(
             f"{name}: {seconds * 1e3:.0f} ms a step, {lesions / seconds:.1f} lesions/s, "
             f"{needed / seconds / rate:.2f} of the product's rate; "
-            f"3,000 steps: {3000 * seconds / 60:.0f} min",
+            f"3,000 steps: {3000 * seconds / 60:.0f} min; peak memory so far {peak_gb(trunk.device):.2f} GB",
             flush=True,
         )
 
-    kept = step_seconds(ours, steps, trunk.device)
-    told("activations kept", kept)
     with mock.patch("lesiongraph.embedding.training.held_pixels", return_value=0):
         twice = step_seconds(ours, steps, trunk.device)
     told("forward twice", twice)
+    kept = step_seconds(ours, steps, trunk.device)
+    told("activations kept", kept)
     few = max(1, steps // 4)
     plain = step_seconds(
         lambda count: plain_steps(trunk, patches, dataclasses.replace(recipe, steps=count)), few, trunk.device

@@ -36,7 +36,7 @@ def match_by_cost(
         Study of each lesion, sorting in the order of time within a patient: dates, or date and UID.
     matcher : Matcher
     limit : float
-        No edge costs more; see `choose_limit`.
+        No edge costs more; see `evaluation.choose_limits`.
     merge_limit : float
         Marks of one study that cost less are one node (Algorithm 1, Merge); its cues are their means.
     weights : CostWeights, optional
