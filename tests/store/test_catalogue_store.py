@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
+import threading
 
 import numpy as np
 import pandas as pd
@@ -200,3 +202,18 @@ def test_a_database_of_a_newer_lesiongraph(store, store_url):
     engine.dispose()
     with pytest.raises(StoreVersionError, match="9001"):
         look(CatalogueStore(StoreAddress.parse(store_url)))
+
+
+def test_a_new_file_that_another_writes_is_waited_for(tmp_path):
+    """SQLite answers a switch to its write-ahead log with "locked" at once while another holds the file."""
+    file = tmp_path / "shared.sqlite"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE anything (value)")
+    timer = threading.Timer(0.5, other.execute, ["COMMIT"])
+    timer.start()
+    store = CatalogueStore(StoreAddress.parse(f"sqlite:///{file}"))
+    with store.read() as view:
+        assert view.runs().empty
+    timer.join()
+    other.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,10 +41,24 @@ def make_engine(address: StoreAddress) -> Engine:
 
 def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers go on while one writes; stays in the file
+    _switch_to_wal(cursor)  # readers go on while one writes; stays in the file
     cursor.execute("PRAGMA synchronous=FULL")  # a decision that was told is on the disk
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch the file to a write-ahead log; SQLite does not wait by itself for others who open a new file."""
+    patience = time.monotonic() + WAIT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if _BUSY[0] not in str(error) or time.monotonic() > patience:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
