@@ -106,6 +106,18 @@ def test_relaxed_sequences_keep_the_order_of_similarity(data, seed) -> None:
         assert far >= math.dist(locations[a], locations[c])
 
 
+def test_without_a_strict_d_the_farthest_is_left_to_be_d() -> None:
+    """The only lesion like the anchor in size is the farthest of its type, though within t_low."""
+    types = np.array(["liver"] * 4 + ["lung"] * 2)
+    locations = np.zeros((6, 3))
+    locations[1:4, 0] = [0.125, 0.125, 0.175]
+    sizes = np.array([[0.5, 0], [0.25, 0], [0.5, 0.375], [0.5, 0], [0, 0], [0, 0]])
+    sampler = SequenceSampler(types, locations, sizes, 0.2, 0.2, relax=True)
+    for sequence in sampler.sample(40, np.random.default_rng(0)):
+        if sequence[0] == 0:
+            assert sequence[1:4].tolist() == [1, 2, 3]
+
+
 @settings(max_examples=60, deadline=None)
 @given(lesions(), st.integers(0, 1000))
 def test_relaxing_changes_nothing_for_anchors_that_have_candidates(data, seed) -> None:

@@ -103,7 +103,7 @@ class SequenceSampler:
     def _complete(self, sequence: Rows, rng: np.random.Generator) -> None:
         anchor = int(sequence[0])
         near = self._finder.near_candidates(anchor)
-        if self.relax and any(not len(rows) for rows in near.values()):
+        if self.relax and not self._strict[anchor]:
             sequence[1], sequence[2] = self._relaxed_pair(anchor, near, rng)
         else:
             for letter, rows in near.items():
@@ -136,7 +136,8 @@ class SequenceSampler:
         rows = rows[rows != anchor]
         if "location" in self.cues:
             order = np.argsort(self._finder.distances(anchor, rows, "location"), kind="stable")
-            # One of the type is left over, to be D: farther away than B and C.
+            # The farthest of the type is left over, to be D: without a strict D it may be near, too.
+            near = {letter: strict[strict != rows[order[-1]]] for letter, strict in near.items()}
             rows = rows[order[: max(1, min(RELAXED_NEIGHBOURS, len(rows) - 1))]]
         if "size" not in self.cues:
             return int(rows[0]), -1
@@ -162,8 +163,8 @@ class SequenceSampler:
         counts = {"lesions": len(finder), "left_out": int((~used).sum())}
         for letter, flags in has.items():
             counts[f"without_{letter.lower()}"] = int((used & ~flags).sum())
-        strict = used & np.logical_and.reduce(list(has.values()))
-        valid = strict
+        self._strict = used & np.logical_and.reduce(list(has.values()))
+        valid = self._strict
         if self.relax:
             valid = used & fits & has.get("E", used)
             for letter in self.letters[1:].replace("E", ""):
