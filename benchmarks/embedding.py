@@ -23,6 +23,7 @@ from torch.nn import functional
 from lesiongraph.embedding import (
     CachedLesions,
     LesionEmbedder,
+    LesionInputs,
     Trunk,
     initial_features,
     load_trunk,
@@ -124,23 +125,18 @@ class UniformSampler:
         return rng.integers(0, self.lesions, (n, 5))
 
 
-def plain_steps(maps: list[np.ndarray], trunk: Trunk, recipe: EmbeddingRecipe) -> None:
-    """Train the head sequence by sequence: each lesion is read and embedded each time it is drawn."""
-    head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe)
+def plain_steps(inputs: LesionInputs, trunk: Trunk, recipe: EmbeddingRecipe) -> None:
+    """Train sequence by sequence: each lesion is read and embedded alone, each time it is drawn."""
+    head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe).to(trunk.device)
+    weights = [*head.parameters(), *(trunk.parameters() if recipe.train_trunk else ())]
     optimiser = torch.optim.SGD(
-        head.parameters(),
-        recipe.learning_rate,
-        recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        foreach=False,
+        weights, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, foreach=False
     )
-    sampler, rng = UniformSampler(len(maps[0])), np.random.default_rng(0)
-    for _ in range(recipe.steps):
+    sampler = UniformSampler(len(inputs))
+    for step in range(recipe.steps):
         optimiser.zero_grad()
-        for sequence in sampler.sample(recipe.sequences_per_batch, rng):
-            vectors = [
-                head([torch.from_numpy(one[row : row + 1]).float() for one in maps]) for row in sequence
-            ]
+        for sequence in sampler.sample(recipe.sequences_per_batch, np.random.default_rng([0, 0, step])):
+            vectors = [head(inputs.pieces(np.array([row]), trunk.device)[0].maps()) for row in sequence]
             loss = sequence_loss(torch.cat(vectors)[None], recipe.margins) / recipe.sequences_per_batch
             loss.backward()
         optimiser.step()
@@ -155,7 +151,7 @@ def print_steps(trunk: Trunk) -> None:
     inputs, sampler = CachedLesions(maps), UniformSampler(400)
     ours = best_seconds(lambda: train_embedder(inputs, sampler, trunk, recipe)) / STEPS
     few = dataclasses.replace(recipe, steps=3)
-    plain = best_seconds(lambda: plain_steps(maps, trunk, few), 2) / few.steps
+    plain = best_seconds(lambda: plain_steps(inputs, trunk, few), 2) / few.steps
     print(
         f"training step, trunk frozen, maps cached: {ours * 1e3:.1f} ms, plain loop {plain * 1e3:.1f} ms; "
         f"ours / plain: {plain / ours:.2f}; 600 steps: {ours * 600:.0f} s"

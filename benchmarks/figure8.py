@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from lesiongraph.embedding import TrunkLike, initial_from_maps, pooled_maps
-from lesiongraph.evaluation import LimitCurve, limit_curve, patient_bootstrap
-from lesiongraph.pipeline.matchers import ALGORITHM_1, choose_on, runner
+from lesiongraph.evaluation import LimitCurve, limit_curve
+from lesiongraph.pipeline.matchers import ALGORITHM_1, choose_on, runner, usual_limits
 from lesiongraph.pipeline.patches import ensure_patches
-from lesiongraph.pipeline.vectors import Vectors
 from lesiongraph.recipe import ImagingRecipe, MatchingRecipe
 from lesiongraph.workspace import RunReport, Workspace
-from matchers import Part, area, choose_t1, read_parts, usual
+from matchers import Part, area, choose_t1, interval, read_parts, together
 from provenance import print_header
 from trunks import open_trunks
 
@@ -35,10 +34,9 @@ OURS = "embedding"
 
 def located(part: Part) -> Part:
     """Leave out marks without a location, so that every feature is judged on the same ones."""
-    rows = np.flatnonzero(np.isfinite(part.vectors.lesions[["x", "y", "z"]].to_numpy(float)).all(axis=1))
-    print(f"{len(part.truth) - len(rows)} marks without a location left out")
-    lesions = part.vectors.lesions.iloc[rows].reset_index(drop=True)
-    return Part(Vectors(part.vectors.matrix[rows], lesions), part.truth[rows])
+    known = np.isfinite(part.vectors.lesions[["x", "y", "z"]].to_numpy(float)).all(axis=1)
+    print(f"{int((~known).sum())} marks without a location left out")
+    return part.take(known)
 
 
 def with_matrix(part: Part, matrix: np.ndarray) -> Part:
@@ -62,7 +60,7 @@ def of_trunk(workspace: Workspace, part: Part, trunk: TrunkLike) -> Part:
 def curves(validation: Part, test: Part) -> dict[str, LimitCurve]:
     """Draw the test patients' curve by each way of matching."""
     by_distance = runner(ALGORITHM_1, test.vectors, APPEARANCE, None)
-    limits = usual(validation, test, "exclusive", APPEARANCE)
+    limits = usual_limits(together(validation, test), "exclusive", APPEARANCE)
     linkage, weights = choose_on(validation.vectors, validation.truth, "exclusive", APPEARANCE, limits)
     by_linkage = runner("exclusive", test.vectors, APPEARANCE, weights)
     runs = (
@@ -78,15 +76,9 @@ def curves(validation: Part, test: Part) -> dict[str, LimitCurve]:
 
 def cell(curve: LimitCurve, ours: LimitCurve) -> str:
     """Area, and ours less it, with intervals over patients."""
-    everyone = np.arange(len(curve.counts))
-    own = patient_bootstrap(lambda rows: area(curve, rows), everyone, rng=np.random.default_rng(0))
-    text = f"{own.estimate:.3f} [{own.low:.3f}, {own.high:.3f}]"
-    if curve is ours:
-        return text + " | –"
-    less = patient_bootstrap(
-        lambda rows: area(ours, rows) - area(curve, rows), everyone, rng=np.random.default_rng(0)
-    )
-    return f"{text} | {less.estimate:+.3f} [{less.low:+.3f}, {less.high:+.3f}]"
+    own = interval(curve, lambda rows: area(curve, rows))
+    less = "–" if curve is ours else interval(curve, lambda rows: area(ours, rows) - area(curve, rows), "+")
+    return f"{own} | {less}"
 
 
 def main() -> None:

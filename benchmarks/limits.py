@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from dls_matchers import read
 from lesiongraph.errors import NotEnoughDataError
@@ -43,7 +42,6 @@ USUAL = ((0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 1.0), (1.2, 1.5, 1.7, 2.0))
 # Over how many steps the F1 of neighbouring limits counts, and what the usual limits weigh.
 BEFORE = "best F1"
 RULES = {
-    BEFORE: (0.0, 0.0),
     "pulled alone": (0.0, PULL),
     "averaged alone": (SMOOTHING_STEPS, 0.0),
     "averaged and pulled": (SMOOTHING_STEPS, PULL),
@@ -71,14 +69,7 @@ def of_workspace(path: Path, truth: Path) -> Part:
     vectors = read_vectors(Workspace(path), "embedding")
     identity = true_lesions(vectors.lesions, read_instances(truth))
     rows = np.flatnonzero((identity != "") & (vectors.lesions.subset != "test"))
-    lesions = vectors.lesions.iloc[rows].reset_index(drop=True)
-    return Part(Vectors(vectors.matrix[rows], lesions), identity.iloc[rows].to_numpy(str))
-
-
-def some(part: Part, rows: NDArray[np.bool_]) -> Part:
-    """The lesions of some rows."""
-    lesions = part.vectors.lesions[rows].reset_index(drop=True)
-    return Part(Vectors(part.vectors.matrix[rows], lesions), part.truth[rows])
+    return Part(vectors.take(rows), identity.iloc[rows].to_numpy(str))
 
 
 def best_f1(run: Run, choosing: Part, cues: tuple[str, ...]) -> tuple[float, float]:
@@ -145,13 +136,13 @@ def print_table(part: Part, cues: tuple[str, ...], deals: int) -> None:
         if count >= len(patients):
             print(f"| {count} | fewer patients than that | | | |")
             continue
-        found: dict[str, list[float]] = {rule: [] for rule in RULES}
+        found: dict[str, list[float]] = {rule: [] for rule in (BEFORE, *RULES)}
         for deal in range(deals):
             drawn = np.random.default_rng([count, deal]).choice(patients, count, replace=False)
             chooses = np.isin(part.patients, drawn)
-            choosing, others = some(part, chooses), some(part, ~chooses)
+            choosing, others = part.take(chooses), part.take(~chooses)
             try:
-                scores = {rule: f1_of_others(choosing, others, cues, rule) for rule in RULES}
+                scores = {rule: f1_of_others(choosing, others, cues, rule) for rule in found}
             except NotEnoughDataError:  # no lesion of theirs is marked in two studies
                 continue
             for rule, score in scores.items():

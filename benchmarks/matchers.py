@@ -78,6 +78,10 @@ class Part:
         """Patient of each lesion."""
         return self.vectors.lesions.patient_id.to_numpy(str)
 
+    def take(self, rows: np.ndarray) -> Part:
+        """Return some rows, by number or by mask."""
+        return Part(self.vectors.take(rows), self.truth[rows])
+
     def true_pairs(self) -> int:
         """Pairs of marks of one lesion."""
         return int(sum(n * (n - 1) // 2 for n in Counter(self.truth).values()))
@@ -89,9 +93,8 @@ def read_parts(workspace: Workspace, truth: Path, feature: str) -> tuple[Part, P
     parts = []
     for subset in ("validation", "test"):
         rows = np.flatnonzero((identity != "") & (vectors.lesions.subset == subset))
-        lesions = vectors.lesions.iloc[rows].reset_index(drop=True)
-        parts.append(Part(Vectors(vectors.matrix[rows], lesions), identity.iloc[rows].to_numpy(str)))
-        count = lesions.patient_id.nunique()
+        parts.append(Part(vectors.take(rows), identity.iloc[rows].to_numpy(str)))
+        count = len(np.unique(parts[-1].patients))
         pairs = parts[-1].true_pairs()
         print(
             f"{feature}, {subset}: {len(rows)} marks of known identity, {count} patients, {pairs} true pairs"
@@ -133,15 +136,14 @@ def score(
     return result.groups
 
 
-def usual(validation: Part, test: Part, matcher: str, cues: Sequence[str]) -> tuple[float, float]:
-    """The limits that would serve without a truth: of all vectors, as `match` has them."""
+def together(validation: Part, test: Part) -> Vectors:
+    """Return the vectors of both: what the limits that serve without a truth are taken from."""
     parts = (validation.vectors, test.vectors)
-    both = Vectors(np.concatenate([p.matrix for p in parts]), pd.concat([p.lesions for p in parts]))
-    return usual_limits(both, matcher, cues)
+    return Vectors(np.concatenate([p.matrix for p in parts]), pd.concat([p.lesions for p in parts]))
 
 
 def by_truth(validation: Part, test: Part, matcher: str, cues: Sequence[str], name: str) -> np.ndarray:
-    limits = usual(validation, test, matcher, cues)
+    limits = usual_limits(together(validation, test), matcher, cues)
     chosen, weights = choose_on(validation.vectors, validation.truth, matcher, cues, limits)
     return score(name, validation, test, matcher, cues, chosen, runner(matcher, test.vectors, cues, weights))
 
@@ -165,8 +167,8 @@ def choose_t1(validation: Part, test: Part) -> ChosenLimits:
     in scale.
     """
     recipe = MatchingRecipe()
-    matrix = np.concatenate([validation.vectors.matrix, test.vectors.matrix])
-    between = between_patients_threshold(matrix, np.concatenate([validation.patients, test.patients]))
+    both = together(validation, test)
+    between = between_patients_threshold(both.matrix, both.lesions.patient_id)
     assert between is not None
     run = runner(ALGORITHM_1, validation.vectors, ("appearance",), None)
     tried = [units * between for units in T1_UNITS]

@@ -22,13 +22,11 @@ from unittest import mock
 import numpy as np
 import torch
 
-from embedding import UniformSampler, phantom_patches, real_extents
+from embedding import UniformSampler, phantom_patches, plain_steps, real_extents
 from lesiongraph.embedding import (
-    LesionEmbedder,
     PatchLesions,
     Trunk,
     load_trunk,
-    sequence_loss,
     train_embedder,
 )
 from lesiongraph.embedding.batching import held_pixels
@@ -70,29 +68,14 @@ def distinct_lesions(recipe: EmbeddingRecipe, sampler: UniformSampler, steps: in
     return np.concatenate(drawn)
 
 
-def plain_steps(trunk: Trunk, patches: list[Patch], recipe: EmbeddingRecipe) -> None:
-    """Train sequence by sequence: each lesion goes through the network alone, each time it is drawn."""
-    head = LesionEmbedder.from_recipe(trunk.variant.channels, recipe).to(trunk.device)
-    weights = [*head.parameters(), *trunk.parameters()]
-    optimiser = torch.optim.SGD(
-        weights, recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay, foreach=False
-    )
-    inputs, sampler = PatchLesions(patches, trunk), UniformSampler(len(patches))
-    for step in range(recipe.steps):
-        optimiser.zero_grad()
-        for sequence in sampler.sample(recipe.sequences_per_batch, np.random.default_rng([0, 0, step])):
-            vectors = [head(inputs.pieces(np.array([row]), trunk.device)[0].maps()) for row in sequence]
-            loss = sequence_loss(torch.cat(vectors)[None], recipe.margins) / recipe.sequences_per_batch
-            loss.backward()
-        optimiser.step()
-
-
 def print_steps(trunk: Trunk, patches: list[Patch], recipe: EmbeddingRecipe, steps: int) -> None:
     """Print the time of a step with activations kept, with none kept, and of the plain loop."""
     sampler = UniformSampler(len(patches))
 
+    inputs = PatchLesions(patches, trunk)
+
     def ours(count: int) -> None:
-        train_embedder(PatchLesions(patches, trunk), sampler, trunk, dataclasses.replace(recipe, steps=count))
+        train_embedder(inputs, sampler, trunk, dataclasses.replace(recipe, steps=count))
 
     rate = matmul_rate(repeats=10, device=trunk.device)
     rows = distinct_lesions(recipe, sampler, steps)
@@ -120,7 +103,7 @@ def print_steps(trunk: Trunk, patches: list[Patch], recipe: EmbeddingRecipe, ste
     told("activations kept", kept)
     few = max(1, steps // 4)
     plain = step_seconds(
-        lambda count: plain_steps(trunk, patches, dataclasses.replace(recipe, steps=count)), few, trunk.device
+        lambda count: plain_steps(inputs, trunk, dataclasses.replace(recipe, steps=count)), few, trunk.device
     )
     told("plain loop", plain)
     print(f"seconds: plain loop / ours {plain / kept:.2f}, forward twice / kept {twice / kept:.2f}")

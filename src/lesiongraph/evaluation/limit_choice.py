@@ -102,9 +102,9 @@ def choose_limits(
             "Is this the truth of this hospital? Give more patients.",
         )  # fmt: skip
     scores = 2 * right / (2 * right + wrong + missed)
+    averaged = gaussian_filter(scores, smoothing_steps, mode="nearest")
     from_usual = np.add.outer(np.log(rows / usual[0]) ** 2, np.log(columns / usual[1]) ** 2)
-    merit = gaussian_filter(scores, smoothing_steps, mode="nearest") - pull * from_usual
-    merit[columns < rows[:, None]] = -np.inf
+    merit = np.where(columns < rows[:, None], -np.inf, averaged - pull * from_usual)
     row, column = (int(at) for at in np.unravel_index(int(merit.argmax()), merit.shape))
     merge_limit, limit = float(rows[row]), float(columns[column])
     true, false, _ = (int(n) for n in counts[row, column])

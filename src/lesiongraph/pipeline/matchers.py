@@ -201,7 +201,7 @@ def chosen_setting(
             "Choosing limits", "validation patients whose truth is known", 0,
             "Is this the truth of this archive? Without --truth the default limits serve.",
         )  # fmt: skip
-    own = Vectors(vectors.matrix[rows], vectors.lesions.iloc[rows].reset_index(drop=True))
+    own = vectors.take(rows)
     truth = identity.iloc[rows].to_numpy(str)
     usual = usual_limits(vectors, matcher, cues)
     chosen, weights = choose_on(own, truth, matcher, cues, usual)

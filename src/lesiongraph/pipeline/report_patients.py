@@ -86,7 +86,7 @@ def _distances(vectors: Vectors, rows: np.ndarray, thresholds: dict[str, Any]) -
     """Return what the matcher compared (n, n): distances of the feature, or costs."""
     if thresholds.get("matcher", ALGORITHM_1) == ALGORITHM_1:
         return np.asarray(cdist(vectors.matrix[rows], vectors.matrix[rows]))
-    own = Vectors(vectors.matrix[rows], vectors.lesions.iloc[rows].reset_index(drop=True))
+    own = vectors.take(rows)
     each = np.arange(len(rows))
     weights = CostWeights(**thresholds["weights"])
     return pair_costs(lesion_cues(own, thresholds["cues"]), weights, each[:, None], each[None, :])

@@ -22,6 +22,10 @@ class Vectors:
     matrix: np.ndarray
     lesions: pd.DataFrame
 
+    def take(self, rows: np.ndarray) -> Vectors:
+        """Return some rows, by number or by mask, renumbered from 0."""
+        return Vectors(self.matrix[rows], self.lesions.iloc[rows].reset_index(drop=True))
+
 
 def read_vectors(workspace: Workspace, feature: str, location: str = "stated") -> Vectors:
     """Return the embeddings or initial features made by `embed`.
